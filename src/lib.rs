@@ -1,1 +1,6 @@
-//! t
+//! A PJRT plugin that runs JAX programs on MLX: jaxlib's StableHLO in, MLX calls out.
+//!
+//! Data flows one way, and each layer knows only the next one's types:
+//! `pjrt` → `stablehlo` → `program` → `passes` → `lower` → `runtime` → `mlx`.
+
+pub mod program;
