@@ -4,3 +4,4 @@
 //! `pjrt` → `stablehlo` → `program` → `passes` → `lower` → `runtime` → `mlx`.
 
 pub mod program;
+pub mod proto;

@@ -1,0 +1,73 @@
+# Bare `make` explains itself. Nothing here needs more than gcc (or Xcode's
+# command line tools), make, Python >= 3.11 and Rust.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+JAX ?= jax==0.10.2
+ARGS ?=
+
+PY := $(VENV)/bin/python
+# Where bindgen, prost and MLX find what they need: the packages in $(VENV).
+ENVIRONMENT = eval "$$($(PY) build_backend/jax_mps_build.py)"
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+# What pip and cargo read; a change of any of these builds the wheel anew.
+SOURCES := $(shell find src crates proto python build_backend build.rs \
+	Cargo.toml Cargo.lock pyproject.toml -type f \
+	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
+
+.PHONY: help venv build demo test lint test-rust test-python smoke bench clean
+
+help: ## show this text
+	@echo "jax-mps: JAX on MLX"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@echo; echo "  PYTHON=$(PYTHON) makes the environment in VENV=$(VENV) with JAX=$(JAX);"
+	@echo "  ARGS=... goes to the example, the benchmarks or pytest."
+
+demo: build ## build, install and train a small network on the device
+	$(PY) examples/digits/train.py $(ARGS)
+
+test: lint test-rust test-python ## format, clippy, Rust tests, Python tests (what CI runs)
+
+bench: build ## time the plugin against MLX's own Python and XLA:CPU
+	$(PY) benches/run.py $(ARGS)
+
+venv: $(VENV)/.ready ## make the virtual environment with all that is needed
+
+build: $(VENV)/.built ## build the wheel (release) and install it in the environment
+
+lint: $(VENV)/.ready ## cargo fmt --check and clippy, warnings are errors
+	cargo fmt --check
+	$(ENVIRONMENT); cargo clippy --locked --all-targets -- -D warnings
+
+test-rust: $(VENV)/.ready ## Rust tests (nextest if it is installed)
+ifneq ($(NEXTEST),)
+	$(ENVIRONMENT); cargo nextest run --locked --no-fail-fast
+else
+	$(ENVIRONMENT); cargo test --locked --no-fail-fast
+endif
+
+test-python: build ## Python tests against the installed wheel
+	$(PY) -m pytest -n 2 tests/python $(ARGS)
+
+smoke: build ## the same wheel under the oldest, a middle and the newest JAX
+	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl
+
+clean: ## remove the environment and all that was built
+	rm -rf $(VENV) target dist build
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+		print(*p["build-system"]["requires"], *p["dependency-groups"]["dev"], sep="\n")' \
+		> $(VENV)/requirements.txt
+	$(PY) -m pip install --progress-bar off -r $(VENV)/requirements.txt '$(JAX)'
+	touch $@
+
+$(VENV)/.built: $(VENV)/.ready $(SOURCES)
+	rm -rf target/wheels
+	$(PY) -m pip wheel --no-deps --no-build-isolation --wheel-dir target/wheels .
+	$(PY) -m pip install --quiet --no-deps --force-reinstall target/wheels/jax_mps-*.whl
+	touch $@
