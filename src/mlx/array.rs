@@ -1,0 +1,253 @@
+//! The array handle.
+
+use std::ffi::{c_int, c_void};
+use std::fmt;
+
+use mlx_sys::mlx_array;
+
+use super::error::{self, Result};
+
+/// MLX's element types.
+#[expect(missing_docs, reason = "the variants are MLX's dtype names")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    Bool,
+    Uint8,
+    Uint16,
+    Uint32,
+    Uint64,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float16,
+    Float32,
+    Float64,
+    Bfloat16,
+    Complex64,
+}
+
+impl Dtype {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        use Dtype::*;
+        match self {
+            Bool | Uint8 | Int8 => 1,
+            Uint16 | Int16 | Float16 | Bfloat16 => 2,
+            Uint32 | Int32 | Float32 => 4,
+            Uint64 | Int64 | Float64 | Complex64 => 8,
+        }
+    }
+
+    pub(super) fn raw(self) -> mlx_sys::mlx_dtype {
+        use Dtype::*;
+        match self {
+            Bool => mlx_sys::mlx_dtype__MLX_BOOL,
+            Uint8 => mlx_sys::mlx_dtype__MLX_UINT8,
+            Uint16 => mlx_sys::mlx_dtype__MLX_UINT16,
+            Uint32 => mlx_sys::mlx_dtype__MLX_UINT32,
+            Uint64 => mlx_sys::mlx_dtype__MLX_UINT64,
+            Int8 => mlx_sys::mlx_dtype__MLX_INT8,
+            Int16 => mlx_sys::mlx_dtype__MLX_INT16,
+            Int32 => mlx_sys::mlx_dtype__MLX_INT32,
+            Int64 => mlx_sys::mlx_dtype__MLX_INT64,
+            Float16 => mlx_sys::mlx_dtype__MLX_FLOAT16,
+            Float32 => mlx_sys::mlx_dtype__MLX_FLOAT32,
+            Float64 => mlx_sys::mlx_dtype__MLX_FLOAT64,
+            Bfloat16 => mlx_sys::mlx_dtype__MLX_BFLOAT16,
+            Complex64 => mlx_sys::mlx_dtype__MLX_COMPLEX64,
+        }
+    }
+
+    fn from_raw(raw: mlx_sys::mlx_dtype) -> Self {
+        use Dtype::*;
+        [
+            Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Float16, Float32, Float64, Bfloat16,
+            Complex64,
+        ]
+        .into_iter()
+        .find(|dtype| dtype.raw() == raw)
+        .expect("mlx has the fourteen dtypes listed")
+    }
+}
+
+/// A handle to an immutable, possibly not yet evaluated array.
+///
+/// Cloning shares the array. Handles may cross threads: MLX counts references atomically, and what is not atomic in an
+/// array (its status and event) is only touched by evaluation, which happens under the device's lock
+/// ([`super::Stream::evaluate`]), never through a shared handle.
+pub struct Array(mlx_rs::Array);
+
+// SAFETY: see the type's documentation: handles are atomically counted, graph construction only copies handles and reads
+// shapes and dtypes, which never change, and evaluation is serialised by the device's lock.
+unsafe impl Sync for Array {}
+
+impl Array {
+    pub(super) fn raw(&self) -> mlx_array {
+        self.0.as_ptr()
+    }
+
+    /// Runs an mlx-c function that writes one array.
+    pub(super) fn build(call: impl FnOnce(*mut mlx_array) -> c_int) -> Result<Array> {
+        // SAFETY: an empty handle, filled by the call below or freed with the wrapper.
+        let mut raw = unsafe { mlx_sys::mlx_array_new() };
+        let status = call(&mut raw);
+        // SAFETY: `raw` is a handle that nothing else owns.
+        let array = Array(unsafe { mlx_rs::Array::from_ptr(raw) });
+        error::check(status)?;
+        Ok(array)
+    }
+
+    /// An array from row-major little-endian bytes, copied.
+    ///
+    /// # Errors
+    /// When the byte count is not that of the shape, or memory is short.
+    pub fn from_bytes(bytes: &[u8], shape: &[i32], dtype: Dtype) -> Result<Array> {
+        error::install_handler();
+        let count = shape.iter().try_fold(dtype.size(), |product, &size| {
+            usize::try_from(size).ok().and_then(|size| product.checked_mul(size))
+        });
+        if count != Some(bytes.len()) {
+            return Err(error::Error::new(format!("{} bytes given for shape {shape:?} of {dtype:?}", bytes.len())));
+        }
+        // mlx-c copies with the element type's alignment assumed: an unaligned input goes through an aligned copy.
+        let aligned: Vec<u64>;
+        let mut data = bytes.as_ptr();
+        if !data.cast::<u64>().is_aligned() {
+            let mut words = vec![0u64; bytes.len().div_ceil(8)];
+            // SAFETY: `words` has at least as many bytes as `bytes`, and the two do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(data, words.as_mut_ptr().cast(), bytes.len()) };
+            aligned = words;
+            data = aligned.as_ptr().cast();
+        }
+        // SAFETY: `data` points to as many bytes as shape and dtype say, checked above; mlx-c copies them.
+        let raw = unsafe {
+            mlx_sys::mlx_array_new_data(data.cast::<c_void>(), shape.as_ptr(), shape.len() as c_int, dtype.raw())
+        };
+        if raw.ctx.is_null() {
+            return Err(error::last());
+        }
+        // SAFETY: a fresh handle that nothing else owns.
+        Ok(Array(unsafe { mlx_rs::Array::from_ptr(raw) }))
+    }
+
+    /// A rank-0 array of the value's bytes.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn scalar<T: Scalar>(value: T) -> Result<Array> {
+        Array::from_bytes(value.bytes().as_ref(), &[], T::DTYPE)
+    }
+
+    /// Sizes of the dimensions.
+    pub fn shape(&self) -> &[i32] {
+        self.0.shape()
+    }
+
+    /// Number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape().len()
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> Dtype {
+        // SAFETY: the handle is valid as long as self.
+        Dtype::from_raw(unsafe { mlx_sys::mlx_array_dtype(self.raw()) })
+    }
+
+    /// Number of elements.
+    pub fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    /// Bytes of all elements.
+    pub fn bytes(&self) -> usize {
+        self.size() * self.dtype().size()
+    }
+
+    /// True when the elements lie in row-major order without gaps. Only meaningful once evaluated.
+    ///
+    /// # Errors
+    /// When the array has not been evaluated.
+    pub fn is_row_contiguous(&self) -> Result<bool> {
+        let mut answer = false;
+        // SAFETY: the handle is valid, the flag is a local.
+        error::check(unsafe { mlx_sys::_mlx_array_is_row_contiguous(&mut answer, self.raw()) })?;
+        Ok(answer)
+    }
+
+    /// Address of the first element. The array must have been evaluated; the memory lives as long as some handle does.
+    ///
+    /// # Errors
+    /// When there is no data.
+    pub fn data(&self) -> Result<*const u8> {
+        let mut data = std::ptr::null_mut();
+        // SAFETY: the handle is valid, the pointer is a local.
+        error::check(unsafe { mlx_sys::jax_mps_array_data(self.raw(), &mut data) })?;
+        Ok(data.cast_const().cast())
+    }
+
+    /// The elements as bytes. The array must be evaluated, available (its launch waited for) and row-contiguous.
+    ///
+    /// # Errors
+    /// When it is not evaluated or not row-contiguous.
+    pub fn as_bytes(&self) -> Result<&[u8]> {
+        if self.size() == 0 {
+            return Ok(&[]);
+        }
+        if !self.is_row_contiguous()? {
+            return Err(error::Error::new("array is not row-contiguous"));
+        }
+        let data = self.data()?;
+        // SAFETY: the data of an evaluated row-contiguous array spans its size, never changes while a handle lives (MLX
+        // reuses a buffer only when it holds the last reference), and self outlives the slice.
+        Ok(unsafe { std::slice::from_raw_parts(data, self.bytes()) })
+    }
+}
+
+impl Clone for Array {
+    fn clone(&self) -> Self {
+        // SAFETY: an empty handle, set to share the array; setting only fails when out of memory for a pointer.
+        unsafe {
+            let mut raw = mlx_sys::mlx_array_new();
+            mlx_sys::mlx_array_set(&mut raw, self.raw());
+            Array(mlx_rs::Array::from_ptr(raw))
+        }
+    }
+}
+
+impl fmt::Debug for Array {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the elements: printing them would evaluate.
+        write!(formatter, "Array({:?}, {:?})", self.dtype(), self.shape())
+    }
+}
+
+/// Host types that become rank-0 arrays.
+pub trait Scalar: Copy {
+    /// MLX's type.
+    const DTYPE: Dtype;
+    /// Little-endian bytes.
+    fn bytes(self) -> impl AsRef<[u8]>;
+}
+
+macro_rules! scalars {
+    ($($host:ty => $dtype:ident),* $(,)?) => {
+        $(impl Scalar for $host {
+            const DTYPE: Dtype = Dtype::$dtype;
+            fn bytes(self) -> impl AsRef<[u8]> {
+                self.to_le_bytes()
+            }
+        })*
+    };
+}
+
+scalars!(u8 => Uint8, u16 => Uint16, u32 => Uint32, u64 => Uint64, i8 => Int8, i16 => Int16, i32 => Int32,
+    i64 => Int64, f32 => Float32, f64 => Float64, half::f16 => Float16, half::bf16 => Bfloat16);
+
+impl Scalar for bool {
+    const DTYPE: Dtype = Dtype::Bool;
+    fn bytes(self) -> impl AsRef<[u8]> {
+        [u8::from(self)]
+    }
+}

@@ -1,0 +1,53 @@
+//! Memory counters and limits of MLX's allocator, in bytes.
+
+use super::error::{self, Result};
+
+fn read(call: unsafe extern "C" fn(*mut usize) -> std::ffi::c_int) -> Result<usize> {
+    error::install_handler();
+    let mut bytes = 0;
+    // SAFETY: mlx-c's counters write one usize.
+    error::check(unsafe { call(&mut bytes) })?;
+    Ok(bytes)
+}
+
+/// Bytes of live arrays.
+///
+/// # Errors
+/// Never in practice; MLX's signature allows it.
+pub fn active() -> Result<usize> {
+    read(mlx_sys::mlx_get_active_memory)
+}
+
+/// Bytes that the allocator keeps for reuse.
+///
+/// # Errors
+/// As [`active`].
+pub fn cached() -> Result<usize> {
+    read(mlx_sys::mlx_get_cache_memory)
+}
+
+/// Greatest [`active`] so far.
+///
+/// # Errors
+/// As [`active`].
+pub fn peak() -> Result<usize> {
+    read(mlx_sys::mlx_get_peak_memory)
+}
+
+/// Bytes beyond which MLX waits for work to finish before it allocates.
+///
+/// # Errors
+/// As [`active`].
+pub fn limit() -> Result<usize> {
+    read(mlx_sys::mlx_get_memory_limit)
+}
+
+/// Gives cached memory back to the system.
+///
+/// # Errors
+/// As [`active`].
+pub fn clear_cache() -> Result<()> {
+    error::install_handler();
+    // SAFETY: no arguments.
+    error::check(unsafe { mlx_sys::mlx_clear_cache() })
+}

@@ -1,0 +1,19 @@
+//! The thin safe layer over MLX: handles from mlx-rs, functions from mlx-c with an explicit stream on every call.
+//!
+//! Names are MLX's own. Nothing here evaluates but [`Stream::evaluate`] and [`Stream::evaluate_async`].
+
+mod array;
+mod error;
+pub mod memory;
+mod ops;
+mod ops_shape;
+mod stream;
+
+pub use array::{Array, Dtype, Scalar};
+pub use error::{Error, Result};
+pub use ops::*;
+pub use ops_shape::*;
+pub use stream::{DeviceKind, Launch, Stream, evaluation_lock};
+
+/// Results of a function or of a step: nearly always one.
+pub type Arrays = smallvec::SmallVec<[Array; 2]>;

@@ -1,0 +1,339 @@
+//! Functions that make, move, cut and join arrays, and indexing. See MLX's documentation of the same names.
+
+use super::Stream;
+use super::array::{Array, Dtype};
+use super::error::Result;
+use super::ops::with_vector;
+
+/// `mlx::core::arange` of integers `0..stop` in the dtype.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn arange(stop: i32, dtype: Dtype, stream: Stream) -> Result<Array> {
+    // SAFETY: plain values.
+    Array::build(|result| unsafe { mlx_sys::mlx_arange(result, 0.0, f64::from(stop), 1.0, dtype.raw(), stream.raw()) })
+}
+
+/// `mlx::core::full`: the value's dtype is converted to `dtype`.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the shape outlives the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_full(result, shape.as_ptr(), shape.len(), value.raw(), dtype.raw(), stream.raw())
+    })
+}
+
+/// `mlx::core::zeros`.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
+    // SAFETY: the shape outlives the call.
+    Array::build(|result| unsafe { mlx_sys::mlx_zeros(result, shape.as_ptr(), shape.len(), dtype.raw(), stream.raw()) })
+}
+
+/// `mlx::core::broadcast_to`.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn broadcast_to(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the shape outlives the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_broadcast_to(result, a.raw(), shape.as_ptr(), shape.len(), stream.raw())
+    })
+}
+
+/// `mlx::core::reshape`.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn reshape(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the shape outlives the call.
+    Array::build(|result| unsafe { mlx_sys::mlx_reshape(result, a.raw(), shape.as_ptr(), shape.len(), stream.raw()) })
+}
+
+/// `mlx::core::transpose` by a permutation.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn transpose(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the axes outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_transpose_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
+    })
+}
+
+/// `mlx::core::expand_dims`.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn expand_dims(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the axes outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_expand_dims_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
+    })
+}
+
+/// `mlx::core::squeeze`.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn squeeze(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the axes outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_squeeze_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
+    })
+}
+
+/// `mlx::core::contiguous`: row-major, copying only where needed.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn contiguous(a: &Array, stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles.
+    Array::build(|result| unsafe { mlx_sys::mlx_contiguous(result, a.raw(), false, stream.raw()) })
+}
+
+/// `mlx::core::as_strided`: strides and offset in elements of the row-major operand; no bounds check.
+///
+/// # Errors
+/// What MLX refuses.
+///
+/// # Panics
+/// When shape and strides differ in length.
+pub fn as_strided(a: &Array, shape: &[i32], strides: &[i64], offset: usize, stream: Stream) -> Result<Array> {
+    assert_eq!(shape.len(), strides.len(), "one stride per dimension");
+    // SAFETY: valid handles; the slices outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_as_strided(
+            result,
+            a.raw(),
+            shape.as_ptr(),
+            shape.len(),
+            strides.as_ptr(),
+            strides.len(),
+            offset,
+            stream.raw(),
+        )
+    })
+}
+
+/// `mlx::core::slice`; strides may be negative (then stop may be `-size - 1` to include index 0).
+///
+/// # Errors
+/// What MLX refuses.
+pub fn slice(a: &Array, start: &[i32], stop: &[i32], strides: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the slices outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_slice(
+            result,
+            a.raw(),
+            start.as_ptr(),
+            start.len(),
+            stop.as_ptr(),
+            stop.len(),
+            strides.as_ptr(),
+            strides.len(),
+            stream.raw(),
+        )
+    })
+}
+
+/// `mlx::core::slice_update`: `a` with the slice replaced.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn slice_update(
+    a: &Array,
+    update: &Array,
+    start: &[i32],
+    stop: &[i32],
+    strides: &[i32],
+    stream: Stream,
+) -> Result<Array> {
+    // SAFETY: valid handles; the slices outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_slice_update(
+            result,
+            a.raw(),
+            update.raw(),
+            start.as_ptr(),
+            start.len(),
+            stop.as_ptr(),
+            stop.len(),
+            strides.as_ptr(),
+            strides.len(),
+            stream.raw(),
+        )
+    })
+}
+
+/// `mlx::core::slice` with the start as an array of one index per axis named; indices must be in bounds.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn slice_dynamic(a: &Array, start: &Array, axes: &[i32], sizes: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the slices outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_slice_dynamic(
+            result,
+            a.raw(),
+            start.raw(),
+            axes.as_ptr(),
+            axes.len(),
+            sizes.as_ptr(),
+            sizes.len(),
+            stream.raw(),
+        )
+    })
+}
+
+/// `mlx::core::slice_update` with the start as an array of one index per axis named; indices must be in bounds.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn slice_update_dynamic(a: &Array, update: &Array, start: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the axes outlive the call.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_slice_update_dynamic(
+            result,
+            a.raw(),
+            update.raw(),
+            start.raw(),
+            axes.as_ptr(),
+            axes.len(),
+            stream.raw(),
+        )
+    })
+}
+
+/// `mlx::core::pad` with a constant.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn pad(a: &Array, axes: &[i32], low: &[i32], high: &[i32], value: &Array, stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the slices outlive the call; the mode is static text.
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_pad(
+            result,
+            a.raw(),
+            axes.as_ptr(),
+            axes.len(),
+            low.as_ptr(),
+            low.len(),
+            high.as_ptr(),
+            high.len(),
+            value.raw(),
+            c"constant".as_ptr(),
+            stream.raw(),
+        )
+    })
+}
+
+/// `mlx::core::concatenate` along an axis.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles.
+    with_vector(arrays, |vector| {
+        Array::build(|result| unsafe { mlx_sys::mlx_concatenate_axis(result, vector, axis, stream.raw()) })
+    })
+}
+
+/// `mlx::core::stack` along a new axis.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles.
+    with_vector(arrays, |vector| {
+        Array::build(|result| unsafe { mlx_sys::mlx_stack_axis(result, vector, axis, stream.raw()) })
+    })
+}
+
+/// `mlx::core::take` along an axis; indices must be in bounds.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles.
+    Array::build(|result| unsafe { mlx_sys::mlx_take_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
+}
+
+/// `mlx::core::take_along_axis`; indices must be in bounds.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn take_along_axis(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles.
+    Array::build(|result| unsafe { mlx_sys::mlx_take_along_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
+}
+
+/// `mlx::core::gather`: one index array (all of one shape after broadcasting) per axis named; the result's shape is that
+/// shape followed by all `slice_sizes`. Negative indices wrap; out of bounds is undefined.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn gather(a: &Array, indices: &[&Array], axes: &[i32], slice_sizes: &[i32], stream: Stream) -> Result<Array> {
+    // SAFETY: valid handles; the slices outlive the call.
+    with_vector(indices, |vector| {
+        Array::build(|result| unsafe {
+            mlx_sys::mlx_gather(
+                result,
+                a.raw(),
+                vector,
+                axes.as_ptr(),
+                axes.len(),
+                slice_sizes.as_ptr(),
+                slice_sizes.len(),
+                stream.raw(),
+            )
+        })
+    })
+}
+
+/// How [`scatter`] combines an update with what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScatterMode {
+    /// Replaces; the order of duplicate indices is undefined on a GPU.
+    Set,
+    /// Adds.
+    Add,
+    /// Keeps the greater.
+    Max,
+    /// Keeps the lesser.
+    Min,
+    /// Multiplies.
+    Prod,
+}
+
+/// `mlx::core::scatter*`: indices as for [`gather`]; updates have the index shape followed by the slice shape (rank of
+/// `a`, 1 for indexed axes where one element is meant). Negative indices wrap; out of bounds is undefined.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn scatter(
+    mode: ScatterMode,
+    a: &Array,
+    indices: &[&Array],
+    updates: &Array,
+    axes: &[i32],
+    stream: Stream,
+) -> Result<Array> {
+    let call = match mode {
+        ScatterMode::Set => mlx_sys::mlx_scatter,
+        ScatterMode::Add => mlx_sys::mlx_scatter_add,
+        ScatterMode::Max => mlx_sys::mlx_scatter_max,
+        ScatterMode::Min => mlx_sys::mlx_scatter_min,
+        ScatterMode::Prod => mlx_sys::mlx_scatter_prod,
+    };
+    // SAFETY: valid handles; the axes outlive the call.
+    with_vector(indices, |vector| {
+        Array::build(|result| unsafe {
+            call(result, a.raw(), vector, updates.raw(), axes.as_ptr(), axes.len(), stream.raw())
+        })
+    })
+}

@@ -1,0 +1,192 @@
+//! Devices, streams and evaluation.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::array::Array;
+use super::error::{self, Result};
+
+/// Where a stream runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// The host's processor.
+    Cpu,
+    /// Metal or CUDA.
+    Gpu,
+}
+
+/// A queue of work on a device.
+///
+/// The underlying MLX stream is of the "thread unsafe" kind: any thread may build graphs on it, and may evaluate them
+/// while it holds [`evaluation_lock`]. MLX's ordinary streams belong to the thread that made them, and cost one OS thread
+/// per thread that evaluates (mlx issues 3727, 4506).
+#[derive(Clone, Copy)]
+pub struct Stream {
+    raw: mlx_sys::mlx_stream,
+    kind: DeviceKind,
+}
+
+// SAFETY: the handle points to an immutable (index, device) pair that is never freed.
+unsafe impl Send for Stream {}
+// SAFETY: as above.
+unsafe impl Sync for Stream {}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Stream({:?})", self.kind)
+    }
+}
+
+impl Stream {
+    pub(super) fn raw(self) -> mlx_sys::mlx_stream {
+        self.raw
+    }
+
+    /// The device it runs on.
+    pub fn kind(self) -> DeviceKind {
+        self.kind
+    }
+
+    /// The process's stream on that device, made at the first call.
+    ///
+    /// # Errors
+    /// When MLX has no such device.
+    pub fn get(kind: DeviceKind) -> Result<Stream> {
+        static CPU: OnceLock<Stream> = OnceLock::new();
+        static GPU: OnceLock<Stream> = OnceLock::new();
+        let cell = match kind {
+            DeviceKind::Cpu => &CPU,
+            DeviceKind::Gpu => &GPU,
+        };
+        if let Some(stream) = cell.get() {
+            return Ok(*stream);
+        }
+        error::install_handler();
+        let _guard = evaluation_lock();
+        if let Some(stream) = cell.get() {
+            return Ok(*stream);
+        }
+        let raw_kind = match kind {
+            DeviceKind::Cpu => mlx_sys::mlx_device_type__MLX_CPU,
+            DeviceKind::Gpu => mlx_sys::mlx_device_type__MLX_GPU,
+        };
+        // SAFETY: plain constructor calls; the device handle is freed after its one use.
+        let raw = unsafe {
+            let device = mlx_sys::mlx_device_new_type(raw_kind, 0);
+            let raw = mlx_sys::mlx_stream_new_thread_unsafe(device);
+            mlx_sys::mlx_device_free(device);
+            raw
+        };
+        if raw.ctx.is_null() {
+            return Err(error::last());
+        }
+        Ok(*cell.get_or_init(|| Stream { raw, kind }))
+    }
+
+    /// Whether MLX has a device of that kind.
+    pub fn is_available(kind: DeviceKind) -> bool {
+        error::install_handler();
+        let raw_kind = match kind {
+            DeviceKind::Cpu => return true,
+            DeviceKind::Gpu => mlx_sys::mlx_device_type__MLX_GPU,
+        };
+        let mut count = 0;
+        // SAFETY: writes one integer.
+        let status = unsafe { mlx_sys::mlx_device_count(&mut count, raw_kind) };
+        status == 0 && count > 0
+    }
+
+    /// Schedules the evaluation of the arrays and returns at once; the launch tells when they are available.
+    ///
+    /// # Errors
+    /// What MLX finds while scheduling: shapes or dtypes it refuses at evaluation, memory.
+    pub fn evaluate_async(self, arrays: &[&Array]) -> Result<Launch> {
+        let handles: smallvec::SmallVec<[mlx_sys::mlx_array; 8]> = arrays.iter().map(|array| array.raw()).collect();
+        let _guard = evaluation_lock();
+        self.adopt_thread();
+        // SAFETY: the handles are valid during the calls; the vector copies and frees its own.
+        let launch = unsafe {
+            let vector = mlx_sys::mlx_vector_array_new_data(handles.as_ptr(), handles.len());
+            let status = mlx_sys::mlx_async_eval(vector);
+            mlx_sys::mlx_vector_array_free(vector);
+            error::check(status)?;
+            mlx_sys::jax_mps_launch_new(handles.as_ptr(), handles.len())
+        };
+        if launch.is_null() {
+            return Err(error::last());
+        }
+        Ok(Launch { raw: Arc::new(Mutex::new(Raw(launch))) })
+    }
+
+    /// Evaluates and waits.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate_async`], and errors of the computation itself.
+    pub fn evaluate(self, arrays: &[&Array]) -> Result<()> {
+        self.evaluate_async(arrays)?.wait()
+    }
+
+    /// MLX looks up the calling thread's default stream at every evaluation, and makes one, with an OS thread that is
+    /// never freed, where there is none. Ours is given to each thread that evaluates instead.
+    fn adopt_thread(self) {
+        thread_local! {
+            static ADOPTED: Cell<bool> = const { Cell::new(false) };
+        }
+        ADOPTED.with(|adopted| {
+            if !adopted.replace(true) {
+                // SAFETY: sets a thread-local (index, device) pair.
+                unsafe { mlx_sys::mlx_set_default_stream(self.raw) };
+            }
+        });
+    }
+}
+
+/// Serialises evaluation (not graph construction, and not waiting). One lock for the process: graphs of different
+/// streams share arrays whose status evaluation writes.
+pub fn evaluation_lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Raw(*mut mlx_sys::jax_mps_launch);
+
+// SAFETY: a launch owns its arrays alone and may be used by any one thread at a time; the mutex around it sees to that.
+unsafe impl Send for Raw {}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: made by jax_mps_launch_new, freed once.
+        unsafe { mlx_sys::jax_mps_launch_free(self.0) };
+    }
+}
+
+/// Scheduled work: tells when it is done. Any thread may ask.
+#[derive(Clone)]
+pub struct Launch {
+    raw: Arc<Mutex<Raw>>,
+}
+
+impl Launch {
+    /// Whether everything is available.
+    ///
+    /// # Errors
+    /// An error of the computation.
+    pub fn is_ready(&self) -> Result<bool> {
+        // A thread that waits holds the lock: then it is not ready.
+        let Ok(raw) = self.raw.try_lock() else { return Ok(false) };
+        let mut ready = false;
+        // SAFETY: a live launch, used by this thread alone under the mutex.
+        error::check(unsafe { mlx_sys::jax_mps_launch_is_ready(raw.0, &mut ready) })?;
+        Ok(ready)
+    }
+
+    /// Blocks until everything is available.
+    ///
+    /// # Errors
+    /// An error of the computation.
+    pub fn wait(&self) -> Result<()> {
+        let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: a live launch, used by this thread alone under the mutex.
+        error::check(unsafe { mlx_sys::jax_mps_launch_wait(raw.0) })
+    }
+}
