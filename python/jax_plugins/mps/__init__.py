@@ -1,0 +1,41 @@
+"""JAX on MLX: the PJRT plugin for the platform ``mps``.
+
+JAX finds this module by itself, through the namespace package ``jax_plugins``
+and through the entry point of the same name, and calls :func:`initialize`.
+``python -m jax_plugins.mps`` prints what a bug report should contain.
+"""
+
+import logging
+
+_logger = logging.getLogger(__name__)
+_initialized = False
+
+
+def initialize() -> None:
+    """Makes the platform ``mps`` known to JAX; nothing is loaded yet.
+
+    MLX and the device are touched when JAX makes its backends. What is missing
+    then is reported by JAX when ``mps`` is asked for by name; otherwise the
+    other platforms work as if the plugin were not installed.
+    """
+    global _initialized
+    if _initialized:
+        return
+    from jax_plugins.mps import registration
+
+    registration.register()
+    _initialized = True
+
+    from jax_plugins.mps import donation, lowering
+
+    for adapt in (donation.enable, lowering.register):
+        try:
+            adapt()
+        except (ImportError, AttributeError, NotImplementedError) as error:
+            # A part of JAX that has no public interface has moved. The
+            # plugin works without these; the user should know what is missing.
+            _logger.warning(
+                "jax-mps: %s needs an internal part of JAX that this release lacks: %s",
+                adapt.__module__,
+                error,
+            )

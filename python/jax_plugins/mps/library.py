@@ -1,0 +1,102 @@
+"""Finds the plugin's library and the MLX that it runs on."""
+
+import ctypes
+import importlib.util
+import os
+import pathlib
+import re
+import sys
+
+MLX_VERSION = "0.32.4"
+"""The MLX release that the library is linked against. MLX's C++ interface
+differs from release to release, so no other will do."""
+
+LIBRARY_PATH_VARIABLE = "JAX_MPS_LIBRARY_PATH"
+"""Environment variable that names another library, for development."""
+
+_MACOS = sys.platform == "darwin"
+_SUFFIX = "dylib" if _MACOS else "so"
+
+
+class Unavailable(RuntimeError):
+    """Something that the plugin needs is not installed; says what to do."""
+
+
+def library_path() -> pathlib.Path:
+    """The library to load; :class:`Unavailable` if there is none."""
+    if override := os.environ.get(LIBRARY_PATH_VARIABLE):
+        path = pathlib.Path(override)
+        if not path.is_file():
+            raise Unavailable(f"{LIBRARY_PATH_VARIABLE} names no file: {path}")
+        return path.resolve()
+    path = pathlib.Path(__file__).with_name(f"libjax_mps.{_SUFFIX}")
+    if not path.is_file():
+        raise Unavailable(
+            f"the plugin's library {path} does not exist; reinstall jax-mps "
+            f"(or set {LIBRARY_PATH_VARIABLE} to a library that you built)"
+        )
+    return path
+
+
+def mlx_folder() -> pathlib.Path | None:
+    """The installed ``mlx`` folder that has MLX's library, not imported."""
+    try:
+        spec = importlib.util.find_spec("mlx")
+    except (ImportError, ValueError):
+        return None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if _mlx_library(pathlib.Path(folder)).is_file():
+            return pathlib.Path(folder)
+    return None
+
+
+def mlx_version(folder: pathlib.Path) -> str | None:
+    """The release of the MLX in ``folder``; None if it does not say."""
+    try:
+        header = (folder / "include" / "mlx" / "version.h").read_text()
+    except OSError:
+        return None
+    parts = [
+        re.search(rf"define MLX_VERSION_{part}\s+(\d+)", header)
+        for part in ("MAJOR", "MINOR", "PATCH")
+    ]
+    return ".".join(part[1] for part in parts) if all(parts) else None
+
+
+def check_mlx() -> None:
+    """Raises :class:`Unavailable` unless the right MLX is installed."""
+    folder = mlx_folder()
+    if folder is None:
+        raise Unavailable(f"MLX is not installed; {_advice()}")
+    version = mlx_version(folder)
+    if version not in (None, MLX_VERSION):
+        raise Unavailable(
+            f"MLX {version} is installed in {folder}, but this jax-mps is built "
+            f"for MLX {MLX_VERSION}; {_advice()}"
+        )
+
+
+def preload_mlx() -> bool:
+    """Loads MLX's library so that the plugin's dependency on it is met.
+
+    Needed only where the plugin and MLX are not in the same site-packages, so
+    that the relative path inside the plugin leads nowhere.
+    """
+    folder = mlx_folder()
+    if folder is None:
+        return False
+    ctypes.CDLL(str(_mlx_library(folder)), mode=ctypes.RTLD_GLOBAL)
+    return True
+
+
+def _mlx_library(folder: pathlib.Path) -> pathlib.Path:
+    return folder / "lib" / f"libmlx.{_SUFFIX}"
+
+
+def _advice() -> str:
+    if _MACOS:
+        return f"install it with `pip install mlx-metal=={MLX_VERSION}`"
+    return (
+        f"install it with `pip install mlx-cpu=={MLX_VERSION}` (any machine) or "
+        f"`pip install mlx-cuda-13=={MLX_VERSION}` (NVIDIA GPU), not both"
+    )

@@ -1,0 +1,47 @@
+"""Lowering rules: how primitives become StableHLO on this platform.
+
+Only for primitives whose common rule does not serve: it is missing, or ends in
+a call of another vendor's library.
+"""
+
+from jax.interpreters import mlir
+
+from jax_plugins.mps import householder, primitives
+from jax_plugins.mps.registration import PLATFORM
+
+
+def register() -> None:
+    """Registers all rules; the platform must be known to JAX already."""
+    for primitive in primitives.UNSUPPORTED:
+        _register(primitive, _refusal(f"primitive '{primitive.name}' is"))
+    for primitive in primitives.HOST_CALLBACKS:
+        _register(
+            primitive, _refusal(f"host callbacks (primitive '{primitive.name}') are")
+        )
+    _register(
+        primitives.GEQRF,
+        mlir.lower_fun(householder.geqrf, multiple_results=True),
+    )
+    _register(
+        primitives.HOUSEHOLDER_PRODUCT,
+        mlir.lower_fun(householder.householder_product, multiple_results=False),
+    )
+
+
+def _register(primitive, rule) -> None:
+    mlir.register_lowering(primitive, rule, platform=PLATFORM)
+
+
+def _refusal(subject: str):
+    """A rule that stops compilation with a message about ``subject``."""
+    message = (
+        f"jax-mps: {subject} not supported yet on platform '{PLATFORM}'. To run "
+        "this part on the CPU, call it with arrays that are there "
+        "(jax.device_put(x, jax.devices('cpu')[0])) or under "
+        "jax.default_device(jax.devices('cpu')[0])."
+    )
+
+    def rule(ctx, *args, **params):
+        raise NotImplementedError(message)
+
+    return rule
