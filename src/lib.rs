@@ -3,6 +3,7 @@
 //! Data flows one way, and each layer knows only the next one's types:
 //! `pjrt` → `stablehlo` → `program` → `passes` → `lower` → `runtime` → `mlx`.
 
+pub mod lower;
 pub mod mlx;
 pub mod program;
 pub mod proto;

@@ -61,13 +61,10 @@ impl Dtype {
 
     fn from_raw(raw: mlx_sys::mlx_dtype) -> Self {
         use Dtype::*;
-        [
-            Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Float16, Float32, Float64, Bfloat16,
-            Complex64,
-        ]
-        .into_iter()
-        .find(|dtype| dtype.raw() == raw)
-        .expect("mlx has the fourteen dtypes listed")
+        [Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Float16, Float32, Float64, Bfloat16, Complex64]
+            .into_iter()
+            .find(|dtype| dtype.raw() == raw)
+            .expect("mlx has the fourteen dtypes listed")
     }
 }
 

@@ -189,9 +189,7 @@ pub fn softmax(a: &Array, axes: &[i32], precise: bool, stream: Stream) -> Result
 /// What MLX refuses.
 pub fn addmm(c: &Array, a: &Array, b: &Array, alpha: f32, beta: f32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe {
-        mlx_sys::mlx_addmm(result, c.raw(), a.raw(), b.raw(), alpha, beta, stream.raw())
-    })
+    Array::build(|result| unsafe { mlx_sys::mlx_addmm(result, c.raw(), a.raw(), b.raw(), alpha, beta, stream.raw()) })
 }
 
 /// Parameters of [`conv_general`], one entry per spatial dimension.
@@ -218,7 +216,8 @@ pub struct ConvParameters {
 /// # Errors
 /// What MLX refuses.
 pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, stream: Stream) -> Result<Array> {
-    let ConvParameters { stride, padding_low, padding_high, kernel_dilation, input_dilation, groups, flip } = parameters;
+    let ConvParameters { stride, padding_low, padding_high, kernel_dilation, input_dilation, groups, flip } =
+        parameters;
     // SAFETY: valid handles; the vectors outlive the call.
     Array::build(|result| unsafe {
         mlx_sys::mlx_conv_general(
@@ -257,7 +256,9 @@ pub fn linalg_cholesky(a: &Array, upper: bool, stream: Stream) -> Result<Array> 
 /// What MLX refuses (a GPU stream).
 pub fn linalg_solve_triangular(a: &Array, b: &Array, upper: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_linalg_solve_triangular(result, a.raw(), b.raw(), upper, stream.raw()) })
+    Array::build(|result| unsafe {
+        mlx_sys::mlx_linalg_solve_triangular(result, a.raw(), b.raw(), upper, stream.raw())
+    })
 }
 
 /// `mlx::core::linalg::tri_inv`.

@@ -1,0 +1,163 @@
+//! The plan: a flat list of steps over slots.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::context::{Kernel, Placement};
+use crate::mlx::{self, Array, Arrays, DeviceKind, Dtype, Stream};
+
+/// Index of an array during a run.
+pub type Slot = u32;
+
+/// One op.
+pub struct Step {
+    /// Op name, for messages and dumps.
+    pub name: String,
+    /// Source position, for messages.
+    pub location: String,
+    /// What runs.
+    pub kernel: Kernel,
+    /// Where.
+    pub placement: Placement,
+    /// Operands, then captured values.
+    pub inputs: SmallVec<[Slot; 4]>,
+    /// Results, each with the shape and dtype promised (no shape in scalar regions).
+    pub outputs: SmallVec<[(Slot, Dtype, Option<Box<[i32]>>); 2]>,
+    /// Slots whose last use this is.
+    pub free: Box<[Slot]>,
+    /// Plans inside the kernel, for dumps.
+    pub nested: Vec<Arc<Plan>>,
+}
+
+/// A compiled block.
+#[derive(Default)]
+pub struct Plan {
+    /// Number of slots.
+    pub slots: u32,
+    /// Arguments' slots.
+    pub arguments: Vec<Slot>,
+    /// Arrays made at compile time.
+    pub constants: Vec<(Slot, Array)>,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+    /// Results' slots.
+    pub results: Vec<Slot>,
+}
+
+impl Plan {
+    /// Builds the graph of one call. Nothing is evaluated, except by blocking steps.
+    ///
+    /// # Errors
+    /// What MLX refuses, with the op and its source line.
+    pub fn run(&self, arguments: &[&Array], stream: Stream) -> mlx::Result<Arrays> {
+        let mut frame: Vec<Option<Array>> = vec![None; self.slots as usize];
+        if arguments.len() != self.arguments.len() {
+            return Err(mlx::Error::new(format!("{} arguments for {}", arguments.len(), self.arguments.len())));
+        }
+        for (&slot, &argument) in self.arguments.iter().zip(arguments) {
+            frame[slot as usize] = Some(argument.clone());
+        }
+        self.run_frame(frame, stream)
+    }
+
+    /// As [`Self::run`], giving the arguments away: what is not used any more can be reused in place.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_owned(&self, arguments: Arrays, stream: Stream) -> mlx::Result<Arrays> {
+        let mut frame: Vec<Option<Array>> = vec![None; self.slots as usize];
+        if arguments.len() != self.arguments.len() {
+            return Err(mlx::Error::new(format!("{} arguments for {}", arguments.len(), self.arguments.len())));
+        }
+        for (&slot, argument) in self.arguments.iter().zip(arguments) {
+            frame[slot as usize] = Some(argument);
+        }
+        self.run_frame(frame, stream)
+    }
+
+    fn run_frame(&self, mut frame: Vec<Option<Array>>, stream: Stream) -> mlx::Result<Arrays> {
+        for (slot, array) in &self.constants {
+            frame[*slot as usize] = Some(array.clone());
+        }
+        let cpu = if stream.kind() == DeviceKind::Cpu { stream } else { Stream::get(DeviceKind::Cpu)? };
+        for step in &self.steps {
+            let stream = match step.placement {
+                Placement::Device => stream,
+                Placement::Cpu => cpu,
+            };
+            let results = {
+                let inputs: SmallVec<[&Array; 8]> = step
+                    .inputs
+                    .iter()
+                    .map(|&slot| frame[slot as usize].as_ref().expect("slots are freed after their last use"))
+                    .collect();
+                (step.kernel)(&inputs, stream).map_err(|error| step.explain(&error))?
+            };
+            step.check(&results)?;
+            for ((slot, _, _), result) in step.outputs.iter().zip(results) {
+                frame[*slot as usize] = Some(result);
+            }
+            for &slot in &step.free {
+                frame[slot as usize] = None;
+            }
+        }
+        Ok(self.results.iter().map(|&slot| frame[slot as usize].clone().expect("results are never freed")).collect())
+    }
+}
+
+impl Step {
+    fn explain(&self, error: &mlx::Error) -> mlx::Error {
+        mlx::Error::new(format!("{} at {}: {}", self.name, self.location, error.message))
+    }
+
+    /// A kernel that breaks its promise would make a wrong answer look right: refused here, at the cost of a comparison.
+    fn check(&self, results: &[Array]) -> mlx::Result<()> {
+        if results.len() != self.outputs.len() {
+            return Err(self.explain(&mlx::Error::new(format!(
+                "internal error: {} results instead of {}",
+                results.len(),
+                self.outputs.len()
+            ))));
+        }
+        for ((_, dtype, shape), result) in self.outputs.iter().zip(results) {
+            let wrong_shape = shape.as_ref().is_some_and(|shape| **shape != *result.shape());
+            if wrong_shape || result.dtype() != *dtype {
+                return Err(self.explain(&mlx::Error::new(format!(
+                    "internal error: result {result:?} instead of {dtype:?} {shape:?}"
+                ))));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn print(&self, formatter: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+        writeln!(formatter, "{:indent$}arguments {:?}", "", self.arguments)?;
+        for (slot, array) in &self.constants {
+            writeln!(formatter, "{:indent$}{slot} = constant {array:?}", "")?;
+        }
+        for step in &self.steps {
+            let outputs: Vec<Slot> = step.outputs.iter().map(|(slot, _, _)| *slot).collect();
+            let place = if step.placement == Placement::Cpu { " on cpu" } else { "" };
+            writeln!(
+                formatter,
+                "{:indent$}{outputs:?} = {}{place} {:?} free {:?} // {}",
+                "", step.name, step.inputs, step.free, step.location
+            )?;
+            for plan in &step.nested {
+                plan.print(formatter, indent + 4)?;
+            }
+        }
+        writeln!(formatter, "{:indent$}return {:?}", "", self.results)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(formatter, 0)
+    }
+}

@@ -1,0 +1,115 @@
+//! For the tests of the op families: builds one-op programs, runs them on the CPU, and hands back bytes.
+#![forbid(unsafe_code)]
+
+use crate::mlx::{Array, DeviceKind, Stream};
+use crate::program::{Block, ElementType, Function, Op, OpKind, Program, TensorType, Type, ValueId};
+
+/// A function under construction.
+#[derive(Default)]
+pub struct Builder {
+    /// The function.
+    pub function: Function,
+}
+
+/// A tensor type.
+pub fn tensor(element: ElementType, shape: &[i64]) -> Type {
+    Type::Tensor(TensorType::new(element, shape))
+}
+
+impl Builder {
+    /// Adds an argument.
+    pub fn argument(&mut self, ty: Type) -> ValueId {
+        let value = self.function.add_value(ty);
+        self.function.body.arguments.push(value);
+        value
+    }
+
+    /// Makes an op in no block yet.
+    pub fn make(&mut self, kind: OpKind, operands: &[ValueId], results: Vec<Type>, regions: Vec<Block>) -> Op {
+        let results = results.into_iter().map(|ty| self.function.add_value(ty)).collect();
+        Op {
+            kind,
+            operands: operands.to_vec(),
+            results,
+            regions,
+            attributes: Default::default(),
+            location: Default::default(),
+        }
+    }
+
+    /// Adds an op to the body, returns its results.
+    pub fn op(&mut self, kind: OpKind, operands: &[ValueId], results: Vec<Type>, regions: Vec<Block>) -> Vec<ValueId> {
+        let op = self.make(kind, operands, results, regions);
+        let results = op.results.clone();
+        self.function.body.ops.push(op);
+        results
+    }
+
+    /// A block of scalar arguments whose ops the closure makes (it returns ops and results).
+    pub fn block(
+        &mut self,
+        arguments: Vec<Type>,
+        body: impl FnOnce(&mut Self, &[ValueId]) -> (Vec<Op>, Vec<ValueId>),
+    ) -> Block {
+        let arguments: Vec<ValueId> = arguments.into_iter().map(|ty| self.function.add_value(ty)).collect();
+        let (ops, results) = body(self, &arguments);
+        Block { arguments, ops, results }
+    }
+
+    /// A block of two scalars and one binary op: the usual reducer.
+    pub fn reducer(&mut self, kind: OpKind, element: ElementType) -> Block {
+        let scalar = tensor(element, &[]);
+        self.block(vec![scalar.clone(), scalar.clone()], |builder, arguments| {
+            let op = builder.make(kind, arguments, vec![scalar], Vec::new());
+            let results = op.results.clone();
+            (vec![op], results)
+        })
+    }
+
+    /// Compiles and runs the function with these results; inputs and outputs are row-major little-endian bytes.
+    pub fn run(mut self, results: &[ValueId], inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
+        self.function.body.results = results.to_vec();
+        let program = Program { functions: vec![self.function], ..Default::default() };
+        let function = &program.functions[0];
+        crate::program::verify::verify(&program).map_err(|error| error.to_string())?;
+        let plan = super::compile(&program, function).map_err(|error| error.to_string())?;
+        let stream = Stream::get(DeviceKind::Cpu).map_err(|error| error.to_string())?;
+        let arrays: Vec<Array> = function
+            .body
+            .arguments
+            .iter()
+            .zip(inputs)
+            .map(|(&argument, bytes)| {
+                let ty = function.tensor(argument).expect("tests pass tensors");
+                let shape = super::shape_i32(&ty.shape).expect("small");
+                let dtype = super::storage(ty.element).expect("stored");
+                Array::from_bytes(bytes, &shape, dtype).expect("bytes fit the type")
+            })
+            .collect();
+        let arguments: Vec<&Array> = arrays.iter().collect();
+        let outputs = plan.run(&arguments, stream).map_err(|error| error.to_string())?;
+        outputs
+            .iter()
+            .map(|output| {
+                let output = crate::mlx::contiguous(output, stream).map_err(|error| error.to_string())?;
+                stream.evaluate(&[&output]).map_err(|error| error.to_string())?;
+                Ok(output.as_bytes().map_err(|error| error.to_string())?.to_vec())
+            })
+            .collect()
+    }
+}
+
+/// Little-endian bytes of numbers.
+pub fn bytes<T: crate::mlx::Scalar>(values: &[T]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.bytes().as_ref().to_vec()).collect()
+}
+
+/// f32 values of bytes.
+pub fn f32s(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|chunk| f32::from_le_bytes(chunk.try_into().expect("four bytes"))).collect()
+}
+
+/// i32 values of bytes.
+pub fn i32s(bytes: &[u8]) -> Vec<i32> {
+    bytes.chunks_exact(4).map(|chunk| i32::from_le_bytes(chunk.try_into().expect("four bytes"))).collect()
+}
