@@ -4,6 +4,10 @@
 //! `pjrt` → `stablehlo` → `program` → `passes` → `lower` → `runtime` → `mlx`.
 
 pub mod lower;
+// Linked for its exported symbols: the BLAS under MLX's CPU backend.
+#[cfg(target_os = "linux")]
+extern crate mlx_cblas as _;
+
 pub mod mlx;
 pub mod program;
 pub mod proto;
