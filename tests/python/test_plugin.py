@@ -1,0 +1,231 @@
+"""The Python side: registration, what happens where something is missing, and
+the lowering rules."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax._src import xla_bridge
+
+from jax_plugins import mps
+from jax_plugins.mps import library, registration
+
+HIDE_MLX = """
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "mlx" else find(name, *rest)
+"""
+
+ASK_BY_NAME = """
+import jax
+print(jax.devices()[0].platform, jax.numpy.arange(3).sum())
+try:
+    jax.devices("mps")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def _run(program, **environment):
+    """Runs ``program`` in a fresh Python, with no settings but these."""
+    inherited = {
+        name: text
+        for name, text in os.environ.items()
+        if name in ("JAX_MPS_LIBRARY_PATH", "JAX_MPS_DEVICE")
+        or not name.startswith("JAX")
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def broken_library(tmp_path):
+    """The path of a library that no loader accepts."""
+    path = tmp_path / "libjax_mps.so"
+    path.write_text("not a library")
+    return str(path)
+
+
+# -- registration --------------------------------------------------------------
+
+
+def test_plugin_is_the_default_device_and_quiet():
+    result = _run("import jax; print(jax.default_backend(), jax.devices('mps'))")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("mps ")
+    # No "experimental" warning, no other.
+    assert result.stderr == ""
+
+
+def test_registration_is_quiet_and_not_experimental(device):
+    registered = xla_bridge._backend_factories["mps"]
+    assert registered.fail_quietly
+    assert not registered.experimental
+    assert registered.priority == 500
+
+
+def test_a_second_initialization_changes_nothing(device):
+    before = xla_bridge._backend_factories["mps"]
+    mps.initialize()
+    assert xla_bridge._backend_factories["mps"] is before
+    assert jax.devices("mps")[0] == device
+
+
+def test_clients_can_be_made_anew():
+    result = _run(
+        "import jax, jax.extend.backend as backend\n"
+        "first = float(jax.jit(lambda x: x + 1)(1.0))\n"
+        "backend.clear_backends()\n"
+        "print(first, float(jax.jit(lambda x: x + 2)(1.0)), jax.default_backend())"
+    )
+    assert result.stdout == "2.0 3.0 mps\n", result.stderr
+
+
+def test_cpu_programs_do_not_load_the_library():
+    result = _run(
+        "import jax; jax.numpy.ones(3) + 1\n"
+        "from jax_plugins.mps import registration; print(registration._c_api)",
+        JAX_PLATFORMS="cpu",
+    )
+    assert result.stdout == "None\n", result.stderr
+
+
+def test_diagnosis_names_what_a_report_needs():
+    command = [sys.executable, "-m", "jax_plugins.mps"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for label in ("jax ", "jaxlib ", "python ", "MLX folder ", "library ", "device "):
+        assert f"\n{label}" in result.stdout
+
+
+# -- missing parts -------------------------------------------------------------
+
+
+def test_without_library_the_cpu_works_and_mps_says_why(tmp_path):
+    missing = str(tmp_path / "none.so")
+    result = _run(ASK_BY_NAME, JAX_MPS_LIBRARY_PATH=missing)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("cpu 3\n")
+    assert f"JAX_MPS_LIBRARY_PATH names no file: {missing}" in result.stdout
+    assert result.stderr == ""
+
+
+def test_without_mlx_the_cpu_works_and_mps_says_what_to_install(broken_library):
+    result = _run(HIDE_MLX + ASK_BY_NAME, JAX_MPS_LIBRARY_PATH=broken_library)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("cpu 3\n")
+    assert "MLX is not installed" in result.stdout
+    assert "pip install mlx-" in result.stdout
+    assert library.MLX_VERSION in result.stdout
+    assert result.stderr == ""
+
+
+def test_without_mlx_the_platform_asked_for_in_the_environment_fails(broken_library):
+    result = _run(
+        HIDE_MLX + "import jax; jax.devices()",
+        JAX_MPS_LIBRARY_PATH=broken_library,
+        JAX_PLATFORMS="mps",
+    )
+    assert result.returncode == 1
+    assert "Unable to initialize backend 'mps': MLX is not installed" in result.stderr
+
+
+def test_a_library_that_does_not_load_is_reported_with_the_loaders_words(broken_library):
+    result = _run(ASK_BY_NAME, JAX_MPS_LIBRARY_PATH=broken_library)
+    assert result.stdout.startswith("cpu 3\n"), result.stderr
+    assert "libjax_mps.so" in result.stdout.splitlines()[1]
+
+
+def test_another_mlx_release_is_refused(tmp_path, monkeypatch):
+    header = tmp_path / "include" / "mlx" / "version.h"
+    header.parent.mkdir(parents=True)
+    header.write_text(
+        "#define MLX_VERSION_MAJOR 0\n#define MLX_VERSION_MINOR 31\n"
+        "#define MLX_VERSION_PATCH 7\n"
+    )
+    assert library.mlx_version(tmp_path) == "0.31.7"
+    monkeypatch.setattr(library, "mlx_folder", lambda: tmp_path)
+    with pytest.raises(library.Unavailable, match=r"MLX 0\.31\.7 .* built for MLX 0\.32"):
+        library.check_mlx()
+
+
+def test_the_installed_mlx_is_the_right_one():
+    library.check_mlx()
+    assert library.mlx_version(library.mlx_folder()) == library.MLX_VERSION
+
+
+# -- donation ------------------------------------------------------------------
+
+
+def test_donated_arguments_are_marked_and_die(device):
+    step = jax.jit(lambda x: x + 1, donate_argnums=0)
+    x = jax.device_put(jnp.arange(4.0), device)
+    assert "tf.aliasing_output" in step.lower(x).as_text()
+    np.testing.assert_array_equal(step(x), [1, 2, 3, 4])
+    assert x.is_deleted()
+
+
+# -- lowering rules ------------------------------------------------------------
+
+REFUSED = {
+    "eigh": lambda x: jnp.linalg.eigh(x),
+    "eig": lambda x: jnp.linalg.eig(x),
+    "svd": lambda x: jnp.linalg.svd(x),
+    "schur": lambda x: jax.scipy.linalg.schur(x),
+    "hessenberg": lambda x: jax.scipy.linalg.hessenberg(x),
+    "tridiagonal": lambda x: jax.lax.linalg.tridiagonal(x),
+    "geqp3": lambda x: jax.scipy.linalg.qr(x, pivoting=True),
+    "debug_callback": lambda x: jax.debug.callback(print, x),
+    "debug_print": lambda x: jax.debug.print("{}", x),
+    "pure_callback": lambda x: jax.pure_callback(np.sin, x, x),
+    "io_callback": lambda x: jax.experimental.io_callback(np.sin, x, x),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_unsupported_primitive_is_refused_by_name(name, device):
+    import jax.experimental
+
+    x = jax.device_put(jnp.eye(3), device)
+    with pytest.raises(NotImplementedError) as refusal:
+        jax.jit(REFUSED[name])(x)
+    # jax.debug.print is one primitive or another, depending on the release.
+    names = {name, "debug_callback"} if name == "debug_print" else {name}
+    assert any(f"'{n}'" in str(refusal.value) for n in names)
+    assert str(refusal.value).startswith("jax-mps: ")
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (6, 3), (3, 6), (2, 5, 3), (1, 1), (0, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_qr_is_that_of_the_cpu(shape, dtype, device, reference):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=shape)
+    a = (a + 1j * rng.normal(size=shape)).astype(dtype) if dtype == np.complex64 else a.astype(dtype)
+    for mode in ("reduced", "complete", "r"):
+        decompose = jax.jit(lambda a: tuple(jnp.atleast_1d(jnp.linalg.qr(a, mode=mode))))  # noqa: B023
+        ours = decompose(jax.device_put(a, device))
+        theirs = decompose(jax.device_put(a, reference))
+        for x, y in zip(ours, theirs):
+            assert x.dtype == y.dtype
+            np.testing.assert_allclose(x, y, atol=2e-5)
+
+
+def test_qr_of_rank_deficient_and_extreme_matrices(device):
+    for scale in (1.0, 1e-25, 1e25):
+        a = jax.device_put(np.outer([1, 2, 3, 4], [1, 0, -1]).astype(np.float32) * np.float32(scale), device)
+        q, r = jnp.linalg.qr(a)
+        np.testing.assert_allclose(q.T @ q, np.eye(3), atol=1e-5)
+        np.testing.assert_allclose(q @ r / scale, np.asarray(a) / scale, atol=1e-5)
+
+
+def test_the_platform_name_is_the_registered_one(device):
+    assert device.platform == registration.PLATFORM == "mps"

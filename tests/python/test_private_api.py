@@ -1,0 +1,76 @@
+"""Pins every part of JAX without a public interface that the plugin touches.
+
+A release of JAX that moves one of them fails here, by name, and not at a
+user's first program.
+"""
+
+import inspect
+from pkgutil import resolve_name
+
+import pytest
+
+
+CALLED = {
+    "jax._src.xla_bridge.register_backend_factory": {
+        "name", "factory", "priority", "fail_quietly", "experimental", "make_topology",
+    },
+    "jax._src.xla_bridge.make_pjrt_c_api_client": {"plugin_name"},
+    "jax._src.lib.xla_client.load_pjrt_plugin_dynamically": {"plugin_name", "library_path"},
+    "jax._src.lib.xla_client.make_c_api_device_topology": {"c_api"},
+    "jax.interpreters.mlir.register_lowering": {"prim", "rule", "platform"},
+    "jax.interpreters.mlir.lower_fun": {"fun", "multiple_results"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CALLED)
+def test_function_takes_the_parameters_we_pass(path):
+    parameters = inspect.signature(resolve_name(path)).parameters
+    assert CALLED[path] <= set(parameters)
+
+
+def test_profiler_registration_exists():
+    # A compiled function: it has no signature to look at.
+    assert callable(resolve_name("jax._src.lib._profiler.register_plugin_profiler"))
+
+
+def test_platforms_with_donation_is_a_list_of_names():
+    platforms = resolve_name("jax._src.interpreters.mlir._platforms_with_donation")
+    assert isinstance(platforms, list)
+    assert "cpu" in platforms
+
+
+def test_the_registration_of_a_backend_has_the_fields_we_set():
+    registration = resolve_name("jax._src.xla_bridge.BackendRegistration")
+    fields = set(registration.__dataclass_fields__)
+    assert {"factory", "priority", "fail_quietly", "experimental"} <= fields
+
+
+PRIMITIVES = {
+    "jax._src.lax.linalg.eig_p": "eig",
+    "jax._src.lax.linalg.eigh_p": "eigh",
+    "jax._src.lax.linalg.geqp3_p": "geqp3",
+    "jax._src.lax.linalg.geqrf_p": "geqrf",
+    "jax._src.lax.linalg.hessenberg_p": "hessenberg",
+    "jax._src.lax.linalg.householder_product_p": "householder_product",
+    "jax._src.lax.linalg.schur_p": "schur",
+    "jax._src.lax.linalg.svd_p": "svd",
+    "jax._src.lax.linalg.tridiagonal_p": "tridiagonal",
+    "jax._src.callback.io_callback_p": "io_callback",
+    "jax._src.callback.pure_callback_p": "pure_callback",
+    "jax._src.checkify.check_p": "check",
+    "jax._src.debugging.debug_callback_p": "debug_callback",
+    "jax._src.debugging.debug_print_p": "debug_print",
+}
+
+
+@pytest.mark.parametrize("path", PRIMITIVES)
+def test_primitive_has_its_name(path):
+    assert resolve_name(path).name == PRIMITIVES[path]
+
+
+def test_every_primitive_of_the_shim_is_pinned():
+    from jax_plugins.mps import primitives
+
+    used = {*primitives.UNSUPPORTED, *primitives.HOST_CALLBACKS}
+    used |= {primitives.GEQRF, primitives.HOUSEHOLDER_PRODUCT}
+    assert {p.name for p in used} == set(PRIMITIVES.values())
