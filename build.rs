@@ -3,11 +3,7 @@
 
 use std::{env, error::Error};
 
-const PROTOS: [&str; 3] = [
-    "proto/compile_options.proto",
-    "proto/device_assignment.proto",
-    "proto/op_sharding.proto",
-];
+const PROTOS: [&str; 3] = ["proto/compile_options.proto", "proto/device_assignment.proto", "proto/op_sharding.proto"];
 
 /// From `site-packages/jax_plugins/mps/` to `site-packages/mlx/lib/`.
 const MLX_LIB_FROM_PLUGIN: &str = "../../mlx/lib";
@@ -17,9 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     // All three are package `xla`, so prost writes one file: $OUT_DIR/xla.rs,
     // which src/proto.rs includes.
-    prost_build::Config::new()
-        .btree_map(["."])
-        .compile_protos(&PROTOS, &["proto"])?;
+    prost_build::Config::new().btree_map(["."]).compile_protos(&PROTOS, &["proto"])?;
     link_paths()
 }
 
