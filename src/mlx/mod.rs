@@ -4,6 +4,7 @@
 
 mod array;
 mod error;
+mod info;
 pub mod memory;
 mod ops;
 mod ops_shape;
@@ -11,6 +12,7 @@ mod stream;
 
 pub use array::{Array, Dtype, Scalar};
 pub use error::{Error, Result};
+pub use info::{gpu_name, version};
 pub use ops::*;
 pub use ops_shape::*;
 pub use stream::{DeviceKind, Launch, Stream, evaluation_lock};

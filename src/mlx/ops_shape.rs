@@ -337,3 +337,13 @@ pub fn scatter(
         })
     })
 }
+
+/// A copy in memory of its own, bit for bit. (`mlx::core::copy` and `contiguous` share the operand's memory.)
+///
+/// # Errors
+/// What MLX refuses.
+pub fn duplicate(a: &Array, stream: Stream) -> Result<Array> {
+    // Select always writes to fresh memory unless it may reuse an operand's, which it may not while `a` has a holder.
+    let yes = Array::scalar(true)?;
+    super::select(&yes, a, a, stream)
+}

@@ -1,0 +1,115 @@
+//! Puts the bodies of called functions, and the decompositions of composites, in the place of the calls.
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, HashSet};
+
+use super::visit::Renaming;
+use crate::lower::{LowerError, describe};
+use crate::program::{Block, Function, Op, OpKind, Program};
+
+/// Only the entry function is left.
+pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+    let Some(name) = program.main().map(|main| main.name.clone()) else {
+        return Err(LowerError::Invalid("the program has no function @main".to_owned()));
+    };
+    let mut inliner = Inliner { program, done: HashMap::new(), active: HashSet::new() };
+    inliner.flatten(&name)?;
+    let main = inliner.done.remove(&name).expect("flattened above");
+    program.functions = vec![main];
+    Ok(())
+}
+
+struct Inliner<'a> {
+    program: &'a Program,
+    /// Functions without calls.
+    done: HashMap<String, Function>,
+    active: HashSet<String>,
+}
+
+impl Inliner<'_> {
+    fn flatten(&mut self, name: &str) -> Result<(), LowerError> {
+        if self.done.contains_key(name) {
+            return Ok(());
+        }
+        if !self.active.insert(name.to_owned()) {
+            return Err(LowerError::Invalid(format!("function @{name} calls itself")));
+        }
+        let source = self
+            .program
+            .function(name)
+            .ok_or_else(|| LowerError::Invalid(format!("there is no function @{name}")))?;
+        let mut function = source.clone();
+        let mut body = std::mem::take(&mut function.body);
+        self.block(&mut function, &mut body, &mut Renaming::default())?;
+        function.body = body;
+        self.active.remove(name);
+        self.done.insert(name.to_owned(), function);
+        Ok(())
+    }
+
+    fn block(
+        &mut self,
+        function: &mut Function,
+        block: &mut Block,
+        renaming: &mut Renaming,
+    ) -> Result<(), LowerError> {
+        let mut ops = Vec::with_capacity(block.ops.len());
+        for mut op in std::mem::take(&mut block.ops) {
+            renaming.apply(&mut op.operands);
+            let callee = match &op.kind {
+                OpKind::Call { callee } => Some(callee.clone()),
+                OpKind::Composite { decomposition, .. } => Some(decomposition.clone()),
+                _ => None,
+            };
+            match callee {
+                Some(callee) => self.splice(function, &op, &callee, &mut ops, renaming)?,
+                None => {
+                    for region in &mut op.regions {
+                        self.block(function, region, renaming)?;
+                    }
+                    ops.push(op);
+                }
+            }
+        }
+        renaming.apply(&mut block.results);
+        block.ops = ops;
+        Ok(())
+    }
+
+    fn splice(
+        &mut self,
+        function: &mut Function,
+        call: &Op,
+        callee: &str,
+        ops: &mut Vec<Op>,
+        renaming: &mut Renaming,
+    ) -> Result<(), LowerError> {
+        self.flatten(callee)?;
+        let target = &self.done[callee];
+        let fits = target.body.arguments.len() == call.operands.len()
+            && target.body.results.len() == call.results.len()
+            && target.body.arguments.iter().zip(&call.operands).all(|(&a, &b)| target.ty(a) == function.ty(b))
+            && target.body.results.iter().zip(&call.results).all(|(&a, &b)| target.ty(a) == function.ty(b));
+        if !fits {
+            let call = describe(function, call);
+            return Err(LowerError::Invalid(format!("{call} does not fit the function @{callee}")));
+        }
+        let mut body = target.body.clone();
+        let mut fresh = Renaming::default();
+        for (index, ty) in target.values.iter().enumerate() {
+            let index = u32::try_from(index).expect("values are counted in u32");
+            fresh.insert(crate::program::ValueId(index), function.add_value(ty.clone()));
+        }
+        fresh.apply_to_block(&mut body);
+        let mut arguments = Renaming::default();
+        for (&argument, &operand) in body.arguments.iter().zip(&call.operands) {
+            arguments.insert(argument, operand);
+        }
+        arguments.apply_to_block(&mut body);
+        ops.append(&mut body.ops);
+        for (&result, &value) in call.results.iter().zip(&body.results) {
+            renaming.insert(result, value);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! Program → program, one pass a file.
+#![forbid(unsafe_code)]
+
+mod common_subexpressions;
+mod dead_code;
+mod inline;
+mod sharding;
+mod small_types;
+mod visit;
+
+use crate::lower::LowerError;
+use crate::program::Program;
+
+/// Runs all passes in their order; `after` sees the program after each.
+///
+/// # Errors
+/// A program that calls itself, or what a pass finds that cannot be supported.
+pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), LowerError> {
+    let passes: [(&str, fn(&mut Program) -> Result<(), LowerError>); 5] = [
+        ("inline", inline::run),
+        ("sharding", sharding::run),
+        ("small-types", small_types::run),
+        ("common-subexpressions", common_subexpressions::run),
+        ("dead-code", dead_code::run),
+    ];
+    for (index, (name, pass)) in passes.into_iter().enumerate() {
+        pass(program)?;
+        after(index, name, program);
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Arrays on a device as PJRT buffers.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::client::Device;
+use super::completion::Completion;
+use super::error::{Code, Error};
+use crate::lower::{shape_i32, storage};
+use crate::mlx::{self, Array};
+use crate::program::ElementType;
+
+/// Where a buffer lies, by PJRT's names. All three are the same memory where host and device share it, and MLX manages
+/// all of them; the kind is kept so that programs see what they asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemoryKind {
+    /// `device`.
+    Device,
+    /// `pinned_host`.
+    PinnedHost,
+    /// `unpinned_host`.
+    UnpinnedHost,
+}
+
+impl MemoryKind {
+    /// All kinds; the first is the default.
+    pub const ALL: [MemoryKind; 3] = [MemoryKind::Device, MemoryKind::PinnedHost, MemoryKind::UnpinnedHost];
+
+    /// JAX's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            MemoryKind::Device => "device",
+            MemoryKind::PinnedHost => "pinned_host",
+            MemoryKind::UnpinnedHost => "unpinned_host",
+        }
+    }
+}
+
+/// What a buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BufferType {
+    /// Elements.
+    Tensor(ElementType),
+    /// Nothing: it orders effects.
+    Token,
+}
+
+/// An array that JAX holds.
+pub struct Buffer {
+    ty: BufferType,
+    dims: Box<[i64]>,
+    device: Arc<Device>,
+    memory: MemoryKind,
+    completion: Completion,
+    deleted: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Gone once deleted, unless somebody outside still looks at the memory.
+    array: Option<Array>,
+    external: usize,
+}
+
+impl Buffer {
+    /// An evaluated array; `completion` tells when its elements are there.
+    pub(super) fn new(
+        ty: BufferType,
+        dims: &[i64],
+        device: Arc<Device>,
+        memory: MemoryKind,
+        array: Option<Array>,
+        completion: Completion,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            ty,
+            dims: dims.into(),
+            device,
+            memory,
+            completion,
+            deleted: AtomicBool::new(false),
+            state: Mutex::new(State { array, external: 0 }),
+        })
+    }
+
+    /// A copy of dense row-major bytes.
+    pub(super) fn from_bytes(
+        ty: BufferType,
+        dims: &[i64],
+        bytes: &[u8],
+        device: Arc<Device>,
+        memory: MemoryKind,
+    ) -> Result<Arc<Self>, Error> {
+        let array = match ty {
+            BufferType::Token => Array::from_bytes(&[], &[0], mlx::Dtype::Bool)?,
+            BufferType::Tensor(element) => {
+                let dtype = storage(element).ok_or_else(|| {
+                    Error::new(Code::Unimplemented, format!("arrays of {element} are not supported on mps"))
+                })?;
+                Array::from_bytes(bytes, &shape_i32(dims)?, dtype)?
+            }
+        };
+        Ok(Self::new(ty, dims, device, memory, Some(array), Completion::ready()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Element type.
+    pub fn ty(&self) -> BufferType {
+        self.ty
+    }
+
+    /// Sizes.
+    pub fn dims(&self) -> &[i64] {
+        &self.dims
+    }
+
+    /// Device.
+    pub fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+
+    /// Memory.
+    pub fn memory(&self) -> MemoryKind {
+        self.memory
+    }
+
+    /// Bytes of the elements (sub-byte types take one byte each).
+    pub fn size_in_bytes(&self) -> usize {
+        match self.ty {
+            BufferType::Token => 0,
+            BufferType::Tensor(element) => {
+                self.dims.iter().map(|&size| usize::try_from(size).unwrap_or(0)).product::<usize>() * element.bytes()
+            }
+        }
+    }
+
+    /// When the elements are there.
+    pub fn completion(&self) -> Completion {
+        self.completion.clone()
+    }
+
+    /// Whether [`Self::delete`] was called or the buffer donated.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    /// Lets the memory go (after outside views of it have gone).
+    pub fn delete(&self) {
+        let mut state = self.lock();
+        self.deleted.store(true, Ordering::Release);
+        if state.external == 0 {
+            state.array = None;
+        }
+    }
+
+    /// Whether the host can read the memory in place.
+    pub fn is_on_cpu(&self) -> bool {
+        self.device.shares_memory()
+            && match self.ty {
+                BufferType::Token => false,
+                BufferType::Tensor(element) => element.bits() >= 8,
+            }
+    }
+
+    /// The array, to compute with. A failed buffer passes its error on.
+    pub(super) fn array(&self) -> Result<Array, Error> {
+        if self.is_deleted() {
+            return Err(self.gone());
+        }
+        match &self.lock().array {
+            Some(array) => Ok(array.clone()),
+            None => Err(self.completion.error().unwrap_or_else(|| self.gone())),
+        }
+    }
+
+    /// The array for good: the buffer reads as deleted afterwards. While outside views exist the memory stays.
+    pub(super) fn donate(&self) -> Result<Array, Error> {
+        let array = self.array()?;
+        self.delete();
+        Ok(array)
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(Code::InvalidArgument, "buffer has been deleted or donated")
+    }
+
+    fn available(&self) -> Result<Array, Error> {
+        self.completion.wait()?;
+        match &self.lock().array {
+            Some(array) => Ok(array.clone()),
+            None => Err(self.gone()),
+        }
+    }
+
+    /// Waits, and shows the row-major bytes.
+    ///
+    /// # Errors
+    /// The failure of the computation; a deleted buffer.
+    pub fn read<R>(&self, look: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
+        let array = self.available()?;
+        Ok(look(array.as_bytes()?))
+    }
+
+    /// Waits, and tells the address of the elements. Valid until deleted, or while an external reference is held.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn pointer(&self) -> Result<*const u8, Error> {
+        let array = self.available()?;
+        if array.size() == 0 {
+            return Ok(std::ptr::null());
+        }
+        Ok(array.data()?)
+    }
+
+    /// A copy of its own memory.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn copy_to(&self, device: &Arc<Device>, memory: MemoryKind) -> Result<Arc<Buffer>, Error> {
+        let array = self.available()?;
+        Self::from_bytes(self.ty, &self.dims, array.as_bytes()?, device.clone(), memory)
+    }
+
+    /// Keeps the memory alive for a view outside.
+    ///
+    /// # Errors
+    /// When the buffer is deleted.
+    pub fn acquire_external(&self) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.array.is_none() {
+            return Err(self.gone());
+        }
+        state.external += 1;
+        Ok(())
+    }
+
+    /// Ends what [`Self::acquire_external`] began.
+    ///
+    /// # Errors
+    /// When there is no external reference.
+    pub fn release_external(&self) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.external = state.external.checked_sub(1).ok_or_else(|| {
+            Error::new(Code::FailedPrecondition, "external reference count is zero already")
+        })?;
+        if state.external == 0 && self.is_deleted() {
+            state.array = None;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! The client and its devices.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::buffer::{Buffer, BufferType, MemoryKind};
+use super::error::{Code, Error};
+use super::executable::Executable;
+use crate::mlx::{self, DeviceKind, Stream};
+
+/// What a client is made with.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// `cpu` or `gpu`; None asks `JAX_MPS_DEVICE`, then takes the GPU where there is one.
+    pub device: Option<String>,
+}
+
+/// A device.
+#[derive(Debug)]
+pub struct Device {
+    id: i32,
+    kind: String,
+    stream: Stream,
+}
+
+/// Bytes, as PJRT reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Of live arrays.
+    pub bytes_in_use: usize,
+    /// Greatest so far.
+    pub peak_bytes_in_use: usize,
+    /// Beyond which MLX waits for memory.
+    pub bytes_limit: usize,
+    /// Kept by the allocator, in use or not.
+    pub pool_bytes: usize,
+}
+
+impl Device {
+    /// Global id.
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// What it is: `Apple M4`, `NVIDIA H100 (MLX CUDA)`, `MLX CPU`.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    pub(super) fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// Whether the host can read the device's memory in place.
+    pub(super) fn shares_memory(&self) -> bool {
+        // MLX on CUDA allocates device memory that the host must not touch while a kernel runs.
+        self.stream.kind() == DeviceKind::Cpu || cfg!(target_os = "macos")
+    }
+
+    /// Counters of MLX's allocator.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn memory_stats(&self) -> Result<MemoryStats, Error> {
+        let bytes_in_use = mlx::memory::active()?;
+        Ok(MemoryStats {
+            bytes_in_use,
+            peak_bytes_in_use: mlx::memory::peak()?,
+            bytes_limit: mlx::memory::limit()?,
+            pool_bytes: bytes_in_use + mlx::memory::cached()?,
+        })
+    }
+}
+
+/// The client.
+pub struct Client {
+    platform_version: String,
+    devices: Vec<Arc<Device>>,
+}
+
+impl Client {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// NOT_FOUND when the device asked for is not there; INVALID_ARGUMENT for an unknown name.
+    pub fn new(options: ClientOptions) -> Result<Arc<Self>, Error> {
+        let asked = options.device.or_else(|| std::env::var("JAX_MPS_DEVICE").ok()).filter(|name| !name.is_empty());
+        let kind = match asked.as_deref() {
+            Some("cpu") => DeviceKind::Cpu,
+            Some("gpu") if Stream::is_available(DeviceKind::Gpu) => DeviceKind::Gpu,
+            Some("gpu") => {
+                return Err(Error::new(Code::NotFound, "JAX_MPS_DEVICE=gpu, but mlx finds no gpu on this machine"));
+            }
+            None if Stream::is_available(DeviceKind::Gpu) => DeviceKind::Gpu,
+            None => DeviceKind::Cpu,
+            Some(other) => {
+                return Err(Error::new(
+                    Code::InvalidArgument,
+                    format!("JAX_MPS_DEVICE: expected cpu or gpu, not {other:?}"),
+                ));
+            }
+        };
+        let stream = Stream::get(kind)?;
+        let name = match kind {
+            DeviceKind::Cpu => "MLX CPU".to_owned(),
+            DeviceKind::Gpu => mlx::gpu_name()?,
+        };
+        tracing::info!("device: {name}");
+        let platform_version = format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version());
+        Ok(Arc::new(Self { platform_version, devices: vec![Arc::new(Device { id: 0, kind: name, stream })] }))
+    }
+
+    /// Versions of the plugin and of MLX: part of JAX's compilation cache key.
+    pub fn platform_version(&self) -> &str {
+        &self.platform_version
+    }
+
+    /// All devices; every one is addressable.
+    pub fn devices(&self) -> &[Arc<Device>] {
+        &self.devices
+    }
+
+    /// Compiles a program: MLIR bytecode and a serialized CompileOptionsProto.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for bytes that are no program, UNIMPLEMENTED for what is not supported.
+    pub fn compile(&self, program: &[u8], options: &[u8]) -> Result<Arc<Executable>, Error> {
+        Executable::compile(self.devices[0].clone(), program, options)
+    }
+
+    /// Copies dense row-major elements to the device.
+    ///
+    /// # Errors
+    /// UNIMPLEMENTED for element types that MLX has not, RESOURCE_EXHAUSTED when memory is short.
+    pub fn buffer_from_host(
+        &self,
+        ty: BufferType,
+        dims: &[i64],
+        bytes: &[u8],
+        device: &Arc<Device>,
+        memory: MemoryKind,
+    ) -> Result<Arc<Buffer>, Error> {
+        Buffer::from_bytes(ty, dims, bytes, device.clone(), memory)
+    }
+
+    /// A buffer that carries an error instead of elements.
+    pub fn error_buffer(
+        &self,
+        error: Error,
+        ty: BufferType,
+        dims: &[i64],
+        device: &Arc<Device>,
+        memory: MemoryKind,
+    ) -> Arc<Buffer> {
+        Buffer::new(ty, dims, device.clone(), memory, None, super::Completion::failed(error))
+    }
+}

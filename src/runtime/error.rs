@@ -1,0 +1,63 @@
+//! Errors as PJRT knows them.
+#![forbid(unsafe_code)]
+
+use crate::lower::LowerError;
+use crate::mlx;
+
+/// PJRT_Error_Code, whose numbers are absl's.
+#[expect(missing_docs, reason = "the variants are absl's status codes")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Cancelled = 1,
+    Unknown = 2,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    AlreadyExists = 6,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
+    OutOfRange = 11,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    DataLoss = 15,
+    Unauthenticated = 16,
+}
+
+/// A failure with its status code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// Status code.
+    pub code: Code,
+    /// What was expected, what came, and where.
+    pub message: String,
+}
+
+impl Error {
+    /// An error.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<mlx::Error> for Error {
+    fn from(error: mlx::Error) -> Self {
+        let code = if error.is_out_of_memory() { Code::ResourceExhausted } else { Code::Internal };
+        Error::new(code, error.message)
+    }
+}
+
+impl From<LowerError> for Error {
+    fn from(error: LowerError) -> Self {
+        let code = match &error {
+            LowerError::Unimplemented(_) => Code::Unimplemented,
+            LowerError::Invalid(_) => Code::InvalidArgument,
+            LowerError::Mlx(inner) if inner.is_out_of_memory() => Code::ResourceExhausted,
+            LowerError::Mlx(_) => Code::Internal,
+        };
+        Error::new(code, error.to_string())
+    }
+}

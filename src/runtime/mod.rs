@@ -1,0 +1,16 @@
+//! Devices, buffers, executables: what `pjrt` offers to jaxlib, without C in it.
+#![forbid(unsafe_code)]
+
+mod buffer;
+mod client;
+mod completion;
+mod cost;
+mod dump;
+mod error;
+mod executable;
+
+pub use buffer::{Buffer, BufferType, MemoryKind};
+pub use client::{Client, ClientOptions, Device, MemoryStats};
+pub use completion::{Callback, Completer, Completion};
+pub use error::{Code, Error};
+pub use executable::{CompiledMemoryStats, Executable, Signature};
