@@ -21,7 +21,7 @@ import numpy as np
 
 ACCURACY_BAR = 0.97
 COMPARED_LOSSES = 20
-DEFAULT_EPOCHS = 8
+DEFAULT_EPOCHS = 10
 TEST_FRACTION = 0.2
 WARM_UP_STEPS = 3  # the first steps compile; they are kept out of the step time
 
