@@ -1,0 +1,264 @@
+//! reduce.
+#![forbid(unsafe_code)]
+
+pub mod native;
+
+use super::combiner::{self, ArgExtremum, Combiner};
+use super::{Context, LowerError, Lowered, Region, Row, origin, shape_i32, storage};
+use crate::mlx::{self, Array, Arrays, Stream};
+use crate::program::{ElementType, Op, OpKind};
+
+/// Rows of the op table.
+pub static ROWS: &[Row] = &[Row {
+    name: "reduce",
+    note: "any body; sums of f16 and bf16 are kept in f32",
+    elementwise: false,
+    lower: reduce,
+}];
+
+/// Combines accumulators and new values, one of each per operand.
+pub type Combine<'a> = dyn Fn(&[Array], &[Array]) -> mlx::Result<Arrays> + 'a;
+
+/// Bodies that are not known to be associative are folded from left to right, as XLA:CPU does, up to this many elements;
+/// above, as a tree, which the specification allows.
+const LONGEST_FOLD: usize = 16;
+
+fn reduce(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
+    let OpKind::Reduce { dimensions } = &op.kind else { return Err(context.invalid(op, "not a reduce")) };
+    let count = op.results.len();
+    if count == 0 || op.operands.len() != 2 * count || op.regions.len() != 1 {
+        return Err(context.invalid(op, "operands, init values and results differ in number"));
+    }
+    let input = context.operand(op, 0)?;
+    let rank = input.rank();
+    for index in 0..count {
+        if context.operand(op, index)?.shape != input.shape {
+            return Err(context.invalid(op, "operands differ in shape"));
+        }
+    }
+    let mut axes = dimensions
+        .iter()
+        .map(|&axis| i32::try_from(axis).ok().filter(|&axis| axis >= 0 && (axis as usize) < rank))
+        .collect::<Option<Vec<i32>>>()
+        .ok_or_else(|| context.invalid(op, "dimensions out of range"))?;
+    axes.sort_unstable();
+    let input_elements = input.elements();
+    let extent: usize = axes.iter().map(|&axis| input.shape[axis as usize] as usize).product();
+    let result = context.result(op, 0)?;
+    let shape = shape_i32(&result.shape)?;
+
+    if result.elements() == 0 || input_elements == 0 {
+        // Nothing to combine: init values everywhere.
+        return Ok(Lowered::new(move |inputs, stream| {
+            inputs[count..2 * count].iter().map(|init| mlx::broadcast_to(init, &shape, stream)).collect()
+        }));
+    }
+    let block = &op.regions[0];
+    if extent > 1 {
+        if let Some(lowered) = simple(context, op, &axes, &shape)? {
+            return Ok(lowered);
+        }
+        if let Some(lowered) = arg_extremum(context, op, &axes, &shape)? {
+            return Ok(lowered);
+        }
+    }
+
+    let region = context.scalar_region(op, block)?;
+    let body = region.clone();
+    Ok(Lowered::new(move |inputs, stream| {
+        let combine = |left: &[Array], right: &[Array]| call(&body, left, right, inputs, stream);
+        let operands = inputs[..count]
+            .iter()
+            .map(|operand| Ok(rows(operand, &axes, stream)?.0))
+            .collect::<mlx::Result<Arrays>>()?;
+        let results = fold(&inputs[count..2 * count], operands, &combine, stream)?;
+        results.iter().map(|result| mlx::reshape(result, &shape, stream)).collect()
+    })
+    .with_region(&region))
+}
+
+/// Calls a body on two sets of arrays of one shape; results have that shape.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn call(
+    region: &Region,
+    left: &[Array],
+    right: &[Array],
+    kernel_inputs: &[&Array],
+    stream: Stream,
+) -> mlx::Result<Arrays> {
+    let arguments: smallvec::SmallVec<[&Array; 4]> = left.iter().chain(right).collect();
+    let results = region.call(&arguments, kernel_inputs, stream)?;
+    // A result that depends on no argument is a scalar.
+    let shape = arguments.iter().map(|argument| argument.shape()).max_by_key(|shape| shape.len()).unwrap_or(&[]);
+    results
+        .into_iter()
+        .map(
+            |result| {
+                if result.shape().len() < shape.len() { mlx::broadcast_to(&result, shape, stream) } else { Ok(result) }
+            },
+        )
+        .collect()
+}
+
+/// The operand with the reduced axes in front, as rows of everything else; and the shape of what remains.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn rows(a: &Array, axes: &[i32], stream: Stream) -> mlx::Result<(Array, Vec<i32>)> {
+    let shape = a.shape();
+    let kept: Vec<i32> = (0..shape.len() as i32).filter(|axis| !axes.contains(axis)).collect();
+    let order: Vec<i32> = axes.iter().chain(&kept).copied().collect();
+    let kept: Vec<i32> = kept.iter().map(|&axis| shape[axis as usize]).collect();
+    let extent = axes.iter().map(|&axis| shape[axis as usize]).product();
+    let transposed = mlx::transpose(a, &order, stream)?;
+    Ok((mlx::reshape(&transposed, &[extent, kept.iter().product()], stream)?, kept))
+}
+
+/// Reduces rows (at least one) to one, as a tree that keeps their order.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn tree(mut rows: Arrays, combine: &Combine<'_>, stream: Stream) -> mlx::Result<Arrays> {
+    loop {
+        let (length, width) = (rows[0].shape()[0], rows[0].shape()[1]);
+        if length <= 1 {
+            return Ok(rows);
+        }
+        let paired = length / 2 * 2;
+        let every_other = |first: i32| {
+            rows.iter()
+                .map(|row| mlx::slice(row, &[first, 0], &[paired, width], &[2, 1], stream))
+                .collect::<mlx::Result<Arrays>>()
+        };
+        let mut combined = combine(&every_other(0)?, &every_other(1)?)?;
+        if paired < length {
+            for (result, row) in combined.iter_mut().zip(&rows) {
+                let last = mlx::slice(row, &[paired, 0], &[length, width], &[1, 1], stream)?;
+                *result = mlx::concatenate(&[result, &last], 0, stream)?;
+            }
+        }
+        rows = combined;
+    }
+}
+
+/// Combines init values with rows, as a row.
+fn fold(inits: &[&Array], rows: Arrays, combine: &Combine<'_>, stream: Stream) -> mlx::Result<Arrays> {
+    let (length, width) = (rows[0].shape()[0], rows[0].shape()[1]);
+    let mut accumulators =
+        inits.iter().map(|init| mlx::broadcast_to(init, &[1, width], stream)).collect::<mlx::Result<Arrays>>()?;
+    if length as usize > LONGEST_FOLD {
+        return combine(&accumulators, &tree(rows, combine, stream)?);
+    }
+    for index in 0..length {
+        let row = rows
+            .iter()
+            .map(|row| mlx::slice(row, &[index, 0], &[index + 1, width], &[1, 1], stream))
+            .collect::<mlx::Result<Arrays>>()?;
+        accumulators = combine(&accumulators, &row)?;
+    }
+    Ok(accumulators)
+}
+
+/// Bodies whose results do not mix and which MLX can reduce with.
+fn simple(context: &mut Context<'_>, op: &Op, axes: &[i32], shape: &[i32]) -> Result<Option<Lowered>, LowerError> {
+    let count = op.results.len();
+    let Some(combiners) = combiner::combiners(context, &op.regions[0]) else { return Ok(None) };
+    let mut identity = true;
+    for (index, &combiner) in combiners.iter().enumerate() {
+        let element = context.operand(op, index)?.element;
+        if !native::supports(combiner, element) {
+            return Ok(None);
+        }
+        identity &= init_is_identity(context, op, index, combiner, element);
+    }
+    let axes = axes.to_vec();
+    let reduce_all = move |inputs: &[&Array], stream: Stream| {
+        combiners
+            .iter()
+            .zip(inputs)
+            .map(|(&combiner, input)| native::reduce(combiner, input, &axes, stream))
+            .collect::<mlx::Result<Arrays>>()
+    };
+    if identity {
+        return Ok(Some(Lowered::new(reduce_all)));
+    }
+    let region = context.scalar_region(op, &op.regions[0])?;
+    let (body, shape) = (region.clone(), shape.to_vec());
+    Ok(Some(
+        Lowered::new(move |inputs, stream| {
+            let inits = broadcast_all(&inputs[count..2 * count], &shape, stream)?;
+            call(&body, &inits, &reduce_all(inputs, stream)?, inputs, stream)
+        })
+        .with_region(&region),
+    ))
+}
+
+fn broadcast_all(scalars: &[&Array], shape: &[i32], stream: Stream) -> mlx::Result<Arrays> {
+    scalars.iter().map(|scalar| mlx::broadcast_to(scalar, shape, stream)).collect()
+}
+
+/// Whether the init value of operand `index` is known to change nothing.
+pub fn init_is_identity(
+    context: &Context<'_>,
+    op: &Op,
+    index: usize,
+    combiner: Combiner,
+    element: ElementType,
+) -> bool {
+    origin::splat(context, op.operands[op.operands.len() / 2 + index])
+        .is_some_and(|bytes| combiner.is_identity(element, bytes))
+}
+
+/// argmax and argmin over one axis whose second operand counts along it.
+fn arg_extremum(
+    context: &mut Context<'_>,
+    op: &Op,
+    axes: &[i32],
+    shape: &[i32],
+) -> Result<Option<Lowered>, LowerError> {
+    let &[axis] = axes else { return Ok(None) };
+    let Some(extremum) = combiner::arg_extremum(context, &op.regions[0]) else { return Ok(None) };
+    let (value, index) = (context.operand(op, 0)?.element, context.operand(op, 1)?.element);
+    if value.is_complex() || value.is_small_float() || !index.is_integer() || index.is_small_integer() {
+        return Ok(None);
+    }
+    if !origin::counts_along(context, op.operands[1], i64::from(axis)) {
+        return Ok(None);
+    }
+    let index_dtype = storage(index).ok_or_else(|| context.unsupported(op, "its index type has no storage"))?;
+    let is_float = value.is_float();
+    let combiner = if extremum == ArgExtremum::Max { Combiner::Maximum } else { Combiner::Minimum };
+    let best = move |inputs: &[&Array], stream: Stream| -> mlx::Result<Arrays> {
+        let operand = mlx::contiguous(inputs[0], stream)?;
+        let extreme = native::reduce(combiner, &operand, &[axis], stream)?;
+        let position = |a: &Array| match extremum {
+            ArgExtremum::Max => mlx::argmax(a, axis, false, stream),
+            ArgExtremum::Min => mlx::argmin(a, axis, false, stream),
+        };
+        let mut index = position(&operand)?;
+        if is_float {
+            // MLX compares NaN as unordered: the first one is looked for by itself.
+            let first_nan = mlx::argmax(&mlx::isnan(&operand, stream)?, axis, false, stream)?;
+            index = mlx::select(&mlx::isnan(&extreme, stream)?, &first_nan, &index, stream)?;
+        }
+        Ok(smallvec::smallvec![extreme, mlx::astype(&index, index_dtype, stream)?])
+    };
+    let zero_index = origin::splat(context, op.operands[3]).is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0));
+    if zero_index && init_is_identity(context, op, 0, combiner, value) {
+        return Ok(Some(Lowered::new(best)));
+    }
+    let region = context.scalar_region(op, &op.regions[0])?;
+    let (body, shape) = (region.clone(), shape.to_vec());
+    Ok(Some(
+        Lowered::new(move |inputs, stream| {
+            let inits = broadcast_all(&inputs[2..4], &shape, stream)?;
+            call(&body, &inits, &best(inputs, stream)?, inputs, stream)
+        })
+        .with_region(&region),
+    ))
+}
+
+#[cfg(test)]
+mod tests;
