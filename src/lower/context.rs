@@ -23,6 +23,8 @@ pub enum Placement {
     Device,
     /// The host's processor: f64 and linear algebra, which MLX has no GPU code for.
     Cpu,
+    /// Each step of the regions where it belongs: control flow, which computes nothing itself.
+    Regions,
 }
 
 /// A lowered op.
@@ -49,6 +51,12 @@ impl Lowered {
     /// The same on the host's processor.
     pub fn on_cpu(mut self) -> Self {
         self.placement = Placement::Cpu;
+        self
+    }
+
+    /// The same, its regions' steps placed one by one even when values of f64 pass through.
+    pub fn in_regions(mut self) -> Self {
+        self.placement = Placement::Regions;
         self
     }
 

@@ -146,7 +146,7 @@ fn contract(context: &Context<'_>, op: &Op, dot: &DotGeneral) -> Result<Lowered,
     });
     Ok(match placement {
         Placement::Cpu => lowered.on_cpu(),
-        Placement::Device => lowered,
+        Placement::Device | Placement::Regions => lowered,
     })
 }
 

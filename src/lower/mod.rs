@@ -173,6 +173,18 @@ impl Builder<'_> {
         Ok(slot)
     }
 
+    /// Every result is an array without elements, and nothing happens but computing them.
+    fn is_empty_and_pure(&self, op: &Op) -> bool {
+        let control = matches!(op.kind, OpKind::While | OpKind::If | OpKind::Case);
+        !self.scalar
+            && !control
+            && !op.has_side_effect()
+            && !op.results.is_empty()
+            && op.results.iter().all(|&result| {
+                self.function.tensor(result).is_some_and(|tensor| tensor.is_static() && tensor.elements() == 0)
+            })
+    }
+
     fn op(&mut self, op: &Op) -> Result<(), LowerError> {
         if let OpKind::Constant(literal) = &op.kind {
             let &[result] = &op.results[..] else {
@@ -203,6 +215,17 @@ impl Builder<'_> {
             .iter()
             .map(|&result| output(&context, op, result, self.scalar))
             .collect::<Result<SmallVec<[(Dtype, Option<Box<[i32]>>); 2]>, LowerError>>()?;
+        if self.is_empty_and_pure(op) {
+            // Many of MLX's kernels do not expect arrays without elements; no kernel, no surprise.
+            for &result in &op.results {
+                if let Some(tensor) = self.function.tensor(result) {
+                    let array = shape::empty(tensor.element, &tensor.shape)?;
+                    let slot = self.new_slot(result);
+                    self.plan.constants.push((slot, array));
+                }
+            }
+            return Ok(());
+        }
         let lowered = (row.lower)(&mut context, op)?;
         let captures = context.captures;
         let mut inputs = SmallVec::new();
@@ -222,7 +245,10 @@ impl Builder<'_> {
             name: op.kind.full_name(),
             location: op.location.to_string(),
             kernel: lowered.kernel,
-            placement: if touches_f64 { Placement::Cpu } else { lowered.placement },
+            placement: match lowered.placement {
+                Placement::Device if touches_f64 => Placement::Cpu,
+                placement => placement,
+            },
             inputs,
             outputs,
             free: Box::default(),

@@ -85,7 +85,7 @@ impl Plan {
         let cpu = if stream.kind() == DeviceKind::Cpu { stream } else { Stream::get(DeviceKind::Cpu)? };
         for step in &self.steps {
             let stream = match step.placement {
-                Placement::Device => stream,
+                Placement::Device | Placement::Regions => stream,
                 Placement::Cpu => cpu,
             };
             let results = {
