@@ -56,7 +56,7 @@ smoke: build ## the same wheel under the oldest, a middle and the newest JAX
 	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl
 
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) target dist build
+	rm -rf $(VENV) target dist build python/jax_plugins/mps/libjax_mps.*
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -227,5 +227,15 @@ def test_qr_of_rank_deficient_and_extreme_matrices(device):
         np.testing.assert_allclose(q @ r / scale, np.asarray(a) / scale, atol=1e-5)
 
 
+@pytest.mark.parametrize("function", [jax.lax.approx_max_k, jax.lax.approx_min_k])
+def test_approximate_top_k_is_exact(function, device):
+    x = np.random.default_rng(0).permutation(60).reshape(3, 20).astype(np.float32)
+    values, indices = function(jax.device_put(x, device), 4, reduction_dimension=1)
+    ordered = np.sort(x, axis=1)
+    wanted = ordered[:, :-5:-1] if function is jax.lax.approx_max_k else ordered[:, :4]
+    np.testing.assert_array_equal(values, wanted)
+    np.testing.assert_array_equal(np.take_along_axis(x, np.asarray(indices), 1), wanted)
+
+
 def test_the_platform_name_is_the_registered_one(device):
     assert device.platform == registration.PLATFORM == "mps"

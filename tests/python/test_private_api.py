@@ -46,6 +46,7 @@ def test_the_registration_of_a_backend_has_the_fields_we_set():
 
 
 PRIMITIVES = {
+    "jax._src.lax.ann.approx_top_k_p": "approx_top_k",
     "jax._src.lax.linalg.eig_p": "eig",
     "jax._src.lax.linalg.eigh_p": "eigh",
     "jax._src.lax.linalg.geqp3_p": "geqp3",
@@ -72,5 +73,5 @@ def test_every_primitive_of_the_shim_is_pinned():
     from jax_plugins.mps import primitives
 
     used = {*primitives.UNSUPPORTED, *primitives.HOST_CALLBACKS}
-    used |= {primitives.GEQRF, primitives.HOUSEHOLDER_PRODUCT}
+    used |= {primitives.GEQRF, primitives.HOUSEHOLDER_PRODUCT, primitives.APPROX_TOP_K}
     assert {p.name for p in used} == set(PRIMITIVES.values())

@@ -4,6 +4,10 @@ Only for primitives whose common rule does not serve: it is missing, or ends in
 a call of another vendor's library.
 """
 
+import functools
+
+import jax.numpy as jnp
+from jax import lax
 from jax.interpreters import mlir
 
 from jax_plugins.mps import householder, primitives
@@ -26,6 +30,7 @@ def register() -> None:
         primitives.HOUSEHOLDER_PRODUCT,
         mlir.lower_fun(householder.householder_product, multiple_results=False),
     )
+    _register(primitives.APPROX_TOP_K, _approx_top_k)
 
 
 def _register(primitive, rule) -> None:
@@ -45,3 +50,19 @@ def _refusal(subject: str):
         raise NotImplementedError(message)
 
     return rule
+
+
+def _approx_top_k(ctx, operand, *, reduction_dimension, is_max_k, **params):
+    """The exact answer, of as many elements as the approximate one would have."""
+    count = ctx.avals_out[0].shape[reduction_dimension]
+    find = functools.partial(
+        _exact_top_k, count=count, axis=reduction_dimension, largest=is_max_k
+    )
+    return mlir.lower_fun(find, multiple_results=True)(ctx, operand)
+
+
+def _exact_top_k(operand, *, count: int, axis: int, largest: bool):
+    operand = jnp.moveaxis(operand if largest else -operand, axis, -1)
+    values, indices = lax.top_k(operand, count)
+    values, indices = (jnp.moveaxis(x, -1, axis) for x in (values, indices))
+    return (values if largest else -values), indices

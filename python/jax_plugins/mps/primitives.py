@@ -5,7 +5,7 @@ every supported release.
 """
 
 from jax._src import callback, checkify, debugging
-from jax._src.lax import linalg
+from jax._src.lax import ann, linalg
 
 UNSUPPORTED = (
     linalg.eig_p,
@@ -33,3 +33,6 @@ GEQRF = linalg.geqrf_p
 
 HOUSEHOLDER_PRODUCT = linalg.householder_product_p
 """The Q of a packed QR."""
+
+APPROX_TOP_K = ann.approx_top_k_p
+"""The largest or smallest elements, some of which may be missed."""
