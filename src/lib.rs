@@ -11,3 +11,4 @@ extern crate mlx_cblas as _;
 pub mod mlx;
 pub mod program;
 pub mod proto;
+pub mod stablehlo;

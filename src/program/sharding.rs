@@ -48,6 +48,18 @@ pub enum MeshOrRef {
     Inline(Mesh),
 }
 
+/// How unreduced axes are reduced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReductionOp {
+    /// Sum, the default.
+    #[default]
+    Sum,
+    /// Maximum.
+    Max,
+    /// Minimum.
+    Min,
+}
+
 /// `#sdy.sharding`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSharding {
@@ -59,6 +71,8 @@ pub struct TensorSharding {
     pub replicated_axes: Vec<AxisRef>,
     /// Axes along which the tensor awaits a reduction.
     pub unreduced_axes: Vec<AxisRef>,
+    /// The reduction that they await.
+    pub reduction_op: ReductionOp,
 }
 
 /// A Shardy attribute.

@@ -1,15 +1,34 @@
-//! What jaxlib sends.
+//! What JAX sends: StableHLO as MLIR bytecode of the VHLO dialect at version 1.13, with Shardy's attributes and ops.
+//!
+//! `bytecode` decodes the container into a generic tree; `convert` makes the typed program of it, with the tables of
+//! `vhlo` and `sdy`; the rest converts types, attributes, constants and locations.
 #![forbid(unsafe_code)]
 
-/// Why bytes are no program.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ReadError(String);
+mod attributes;
+mod bytecode;
+mod context;
+mod convert;
+mod error;
+mod literal;
+mod locations;
+mod sdy;
+#[cfg(test)]
+mod tests;
+mod types;
+mod vhlo;
 
-/// Reads a program.
+pub use error::ReadError;
+
+use crate::program::{Program, verify};
+
+/// Reads a program from MLIR bytecode and verifies it.
 ///
 /// # Errors
-/// Always, until the reader is in place.
-pub fn read(_bytes: &[u8]) -> Result<crate::program::Program, ReadError> {
-    Err(ReadError("no reader".to_owned()))
+/// Bytes that are no MLIR bytecode of container version 0 to 6; ops, attributes or types that are not of VHLO 1.13 or
+/// Shardy; violations of their rules. The errors name position or op and the user's source line where they are known.
+pub fn read(bytes: &[u8]) -> Result<Program, ReadError> {
+    let module = bytecode::Module::parse(bytes)?;
+    let program = convert::convert(&module, bytes.len())?;
+    verify::verify(&program)?;
+    Ok(program)
 }

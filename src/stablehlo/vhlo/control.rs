@@ -1,0 +1,106 @@
+//! Control flow, calls, tuples and tokens.
+#![forbid(unsafe_code)]
+
+use super::{ANY, Count, EnumKind, Failure, Fields, Form, ONE, SOME, TWO, VhloAttribute, form, with_regions};
+use crate::program::{Attributes, CustomCall, CustomCallApiVersion, ElementType, OpKind};
+use crate::stablehlo::context::Shallow;
+
+const NONE: Count = Count::Exactly(0);
+
+/// Layouts: a list of minor-to-major lists, each a tensor of index.
+fn layouts(fields: &mut Fields<'_, '_>, name: &str) -> Result<Vec<Vec<i64>>, Failure> {
+    let mut layouts = Vec::new();
+    for id in fields.array(name)? {
+        let offset = fields.context.attribute_offset(id);
+        let Shallow::Vhlo(VhloAttribute::Tensor(ty, data)) = fields.context.shallow(id)? else {
+            return Err(format!("attribute {name}: expected tensors of index").into());
+        };
+        let literal = fields.context.dense(ty, data, offset)?;
+        if literal.ty.element != ElementType::I64 || literal.ty.rank() != 1 {
+            return Err(format!("attribute {name}: expected tensors of index, came {}", literal.ty).into());
+        }
+        layouts.push(fields.context.integers_of(&literal, offset)?);
+    }
+    Ok(layouts)
+}
+
+fn custom_call(fields: &mut Fields<'_, '_>) -> Result<CustomCall, Failure> {
+    use CustomCallApiVersion::*;
+    let config = fields.take("backend_config")?;
+    let (backend_config, backend_attributes) = match fields.context.shallow(config)? {
+        Shallow::Vhlo(VhloAttribute::Dictionary(_)) => (String::new(), fields.context.dictionary(config)?),
+        Shallow::Vhlo(VhloAttribute::String(bytes)) => match std::str::from_utf8(bytes) {
+            Ok(text) => (text.to_owned(), Attributes::default()),
+            Err(_) => return Err(Failure::Unsupported("attribute backend_config is no text".into())),
+        },
+        _ => return Err("attribute backend_config: expected a string or a dictionary".to_owned().into()),
+    };
+    let mut called_computations = Vec::new();
+    for id in fields.array("called_computations")? {
+        called_computations.push(fields.context.string(id)?.to_owned());
+    }
+    let mut output_operand_aliases = Vec::new();
+    for id in fields.array("output_operand_aliases")? {
+        match fields.context.shallow(id)? {
+            Shallow::Vhlo(VhloAttribute::OutputOperandAlias {
+                output_tuple_indices,
+                operand_index,
+                operand_tuple_indices,
+            }) => output_operand_aliases.push((output_tuple_indices, operand_index, operand_tuple_indices)),
+            _ => return Err("attribute output_operand_aliases: expected aliases".to_owned().into()),
+        }
+    }
+    Ok(CustomCall {
+        call_target_name: fields.string("call_target_name")?,
+        has_side_effect: fields.boolean("has_side_effect")?,
+        backend_config,
+        backend_attributes,
+        api_version: fields.case(
+            "api_version",
+            EnumKind::CustomCallApiVersion,
+            &[Unspecified, Original, StatusReturning, StatusReturningUnified, TypedFfi],
+        )?,
+        called_computations,
+        operand_layouts: layouts(fields, "operand_layouts")?,
+        result_layouts: layouts(fields, "result_layouts")?,
+        output_operand_aliases,
+    })
+}
+
+pub(super) const FORMS: &[Form] = &[
+    with_regions("while_v1", ANY, ANY, TWO, &[], |_| Ok(OpKind::While)),
+    with_regions("if_v1", ONE, ANY, TWO, &[], |_| Ok(OpKind::If)),
+    with_regions("case_v1", ONE, ANY, SOME, &[], |_| Ok(OpKind::Case)),
+    form("call_v1", ANY, ANY, &["callee"], |fields| Ok(OpKind::Call { callee: fields.string("callee")? })),
+    form("composite_v1", ANY, ANY, &["composite_attributes", "decomposition", "name", "version"], |fields| {
+        Ok(OpKind::Composite {
+            name: fields.string("name")?,
+            composite_attributes: fields.dictionary("composite_attributes")?,
+            decomposition: fields.string("decomposition")?,
+            version: fields.integer("version")?,
+        })
+    }),
+    form(
+        "custom_call_v1",
+        ANY,
+        ANY,
+        &[
+            "api_version",
+            "backend_config",
+            "call_target_name",
+            "called_computations",
+            "has_side_effect",
+            "operand_layouts",
+            "output_operand_aliases",
+            "result_layouts",
+        ],
+        |fields| Ok(OpKind::CustomCall(custom_call(fields)?)),
+    ),
+    form("tuple_v1", ANY, ONE, &[], |_| Ok(OpKind::Tuple)),
+    form("get_tuple_element_v1", ONE, ONE, &["index"], |fields| {
+        Ok(OpKind::GetTupleElement { index: fields.natural("index")? })
+    }),
+    form("after_all_v1", ANY, ONE, &[], |_| Ok(OpKind::AfterAll)),
+    form("create_token_v1", NONE, ONE, &[], |_| Ok(OpKind::CreateToken)),
+    form("optimization_barrier_v1", ANY, ANY, &[], |_| Ok(OpKind::OptimizationBarrier)),
+];

@@ -1,0 +1,285 @@
+//! Typed access to the attributes of one op. What an op's row does not take is an error.
+#![forbid(unsafe_code)]
+
+use super::{EnumKind, VhloAttribute};
+use crate::program::{Attribute, Attributes, Channel, Collective, ElementType, Literal, Precision, Type};
+use crate::stablehlo::ReadError;
+use crate::stablehlo::bytecode::AttributeId;
+use crate::stablehlo::context::{Context, Shallow};
+
+/// Why an op could not be built.
+pub(in crate::stablehlo) enum Failure {
+    /// An attribute could not be read.
+    Read(ReadError),
+    /// The op breaks a rule.
+    Rule(String),
+    /// The op is right but not supported.
+    Unsupported(String),
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Failure::Read(error)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Failure::Rule(message)
+    }
+}
+
+/// The attributes of one op.
+pub(in crate::stablehlo) struct Fields<'c, 'a> {
+    pub context: &'c mut Context<'a>,
+    /// Inherent attributes that were not taken yet.
+    inherent: Vec<(&'static str, AttributeId)>,
+    /// Discardable attributes, and inherent ones that have no typed field.
+    pub extra: Attributes,
+    /// Number of operands.
+    pub operands: usize,
+}
+
+impl<'c, 'a> Fields<'c, 'a> {
+    /// Fields of an op with these inherent and discardable attributes.
+    pub fn new(
+        context: &'c mut Context<'a>,
+        inherent: Vec<(&'static str, AttributeId)>,
+        extra: Attributes,
+        operands: usize,
+    ) -> Self {
+        Self { context, inherent, extra, operands }
+    }
+
+    /// Checks that every inherent attribute was taken.
+    pub fn finish(self) -> Result<Attributes, Failure> {
+        match self.inherent.first() {
+            None => Ok(self.extra),
+            Some((name, _)) => Err(format!("unknown attribute {name}").into()),
+        }
+    }
+
+    /// Takes an attribute.
+    pub fn take(&mut self, name: &str) -> Result<AttributeId, Failure> {
+        self.take_optional(name).ok_or_else(|| Failure::Rule(format!("attribute {name} is missing")))
+    }
+
+    /// Takes an attribute that may be missing.
+    pub fn take_optional(&mut self, name: &str) -> Option<AttributeId> {
+        let index = self.inherent.iter().position(|(each, _)| *each == name)?;
+        Some(self.inherent.remove(index).1)
+    }
+
+    /// The error for an attribute of the wrong kind.
+    fn wrong(&mut self, name: &str, expected: &str, id: AttributeId) -> Failure {
+        match self.context.attribute(id) {
+            Ok(attribute) => Failure::Rule(format!("attribute {name}: expected {expected}, came {attribute}")),
+            Err(error) => Failure::Read(error),
+        }
+    }
+
+    fn vhlo(&mut self, name: &str, expected: &str) -> Result<(AttributeId, VhloAttribute<'a>), Failure> {
+        let id = self.take(name)?;
+        match self.context.shallow(id)? {
+            Shallow::Vhlo(attribute) => Ok((id, attribute)),
+            _ => Err(self.wrong(name, expected, id)),
+        }
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, name: &str) -> Result<i64, Failure> {
+        match self.vhlo(name, "an integer")? {
+            (_, VhloAttribute::Integer(_, value)) => {
+                i64::try_from(value).map_err(|_| format!("attribute {name}: {value} exceeds 64 bits").into())
+            }
+            (id, _) => Err(self.wrong(name, "an integer", id)),
+        }
+    }
+
+    /// A dimension or count: an integer that is not negative.
+    pub fn natural(&mut self, name: &str) -> Result<i64, Failure> {
+        match self.integer(name)? {
+            value if value >= 0 => Ok(value),
+            value => Err(format!("attribute {name}: {value} is negative").into()),
+        }
+    }
+
+    /// A bool.
+    pub fn boolean(&mut self, name: &str) -> Result<bool, Failure> {
+        match self.vhlo(name, "a bool")? {
+            (_, VhloAttribute::Bool(value)) => Ok(value),
+            (id, _) => Err(self.wrong(name, "a bool", id)),
+        }
+    }
+
+    /// A 32-bit float.
+    pub fn float(&mut self, name: &str) -> Result<f32, Failure> {
+        match self.vhlo(name, "a float")? {
+            (_, VhloAttribute::Float(ty, bits)) if self.context.scalar_type(ty)? == ElementType::F32 => {
+                Ok(f32::from_bits(bits as u32))
+            }
+            (id, _) => Err(self.wrong(name, "an f32", id)),
+        }
+    }
+
+    /// A string.
+    pub fn string(&mut self, name: &str) -> Result<String, Failure> {
+        match self.vhlo(name, "a string")? {
+            (id, VhloAttribute::String(_)) => Ok(self.context.string(id)?.to_owned()),
+            (id, _) => Err(self.wrong(name, "a string", id)),
+        }
+    }
+
+    /// A tensor.
+    pub fn literal(&mut self, name: &str) -> Result<Literal, Failure> {
+        match self.vhlo(name, "a tensor")? {
+            (id, VhloAttribute::Tensor(ty, data)) => {
+                let offset = self.context.attribute_offset(id);
+                Ok(self.context.dense(ty, data, offset)?)
+            }
+            (id, _) => {
+                // A constant may stand in the builtin dialect's encoding, also as a resource.
+                match self.context.attribute(id)? {
+                    Attribute::Dense(literal) => Ok(literal),
+                    _ => Err(self.wrong(name, "a tensor", id)),
+                }
+            }
+        }
+    }
+
+    fn tensor_of(&mut self, name: &str, element: ElementType, rank: usize) -> Result<(Vec<i64>, Vec<i64>), Failure> {
+        let literal = self.literal(name)?;
+        if literal.ty.element != element || literal.ty.rank() != rank {
+            return Err(format!("attribute {name}: expected {element} of rank {rank}, came {}", literal.ty).into());
+        }
+        let integers = self.context.integers_of(&literal, 0)?;
+        Ok((literal.ty.shape, integers))
+    }
+
+    /// A list of integers.
+    pub fn integers(&mut self, name: &str) -> Result<Vec<i64>, Failure> {
+        Ok(self.tensor_of(name, ElementType::I64, 1)?.1)
+    }
+
+    /// A list of bools.
+    pub fn booleans(&mut self, name: &str) -> Result<Vec<bool>, Failure> {
+        Ok(self.tensor_of(name, ElementType::Bool, 1)?.1.into_iter().map(|value| value != 0).collect())
+    }
+
+    /// A list of lists of integers of one length.
+    pub fn matrix(&mut self, name: &str) -> Result<Vec<Vec<i64>>, Failure> {
+        let (shape, integers) = self.tensor_of(name, ElementType::I64, 2)?;
+        let columns = usize::try_from(shape[1]).unwrap_or(0);
+        if columns == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(integers.chunks_exact(columns).map(<[i64]>::to_vec).collect())
+    }
+
+    /// Pairs of integers: the low and high padding of each dimension.
+    pub fn pairs(&mut self, name: &str) -> Result<Vec<(i64, i64)>, Failure> {
+        let (shape, integers) = self.tensor_of(name, ElementType::I64, 2)?;
+        if shape[1] != 2 {
+            return Err(format!("attribute {name}: expected pairs, came rows of {}", shape[1]).into());
+        }
+        Ok(integers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+    }
+
+    /// The elements of an array.
+    pub fn array(&mut self, name: &str) -> Result<Vec<AttributeId>, Failure> {
+        match self.vhlo(name, "an array")? {
+            (_, VhloAttribute::Array(items)) => Ok(items),
+            (id, _) => Err(self.wrong(name, "an array", id)),
+        }
+    }
+
+    /// A dictionary.
+    pub fn dictionary(&mut self, name: &str) -> Result<Attributes, Failure> {
+        match self.vhlo(name, "a dictionary")? {
+            (id, VhloAttribute::Dictionary(_)) => Ok(self.context.dictionary(id)?),
+            (id, _) => Err(self.wrong(name, "a dictionary", id)),
+        }
+    }
+
+    /// A type; None for `none`, the encoding of a missing one.
+    pub fn optional_type(&mut self, name: &str) -> Result<Option<Type>, Failure> {
+        let id = self.take(name)?;
+        if self.is_none(id)? {
+            return Ok(None);
+        }
+        match self.context.shallow(id)? {
+            Shallow::Vhlo(VhloAttribute::Type(ty)) => Ok(Some(self.context.ty(ty)?)),
+            _ => Err(self.wrong(name, "a type", id)),
+        }
+    }
+
+    /// Whether an attribute is the type `none`.
+    fn is_none(&mut self, id: AttributeId) -> Result<bool, Failure> {
+        Ok(match self.context.shallow(id)? {
+            Shallow::Vhlo(VhloAttribute::Type(ty)) => {
+                matches!(self.context.shallow_type(ty)?, crate::stablehlo::types::ShallowType::None)
+            }
+            _ => false,
+        })
+    }
+
+    /// Takes an attribute when it is the type `none`.
+    pub fn take_none(&mut self, name: &str) -> Result<bool, Failure> {
+        let Some(&(_, id)) = self.inherent.iter().find(|(each, _)| *each == name) else { return Ok(false) };
+        let is_none = self.is_none(id)?;
+        if is_none {
+            self.take(name)?;
+        }
+        Ok(is_none)
+    }
+
+    /// A case of an enum, out of `cases` in the order of the encoding.
+    pub fn case<T: Copy>(&mut self, name: &str, kind: EnumKind, cases: &[T]) -> Result<T, Failure> {
+        let id = self.take(name)?;
+        self.case_of(name, kind, cases, id)
+    }
+
+    fn case_of<T: Copy>(&mut self, name: &str, kind: EnumKind, cases: &[T], id: AttributeId) -> Result<T, Failure> {
+        if let Shallow::Vhlo(VhloAttribute::Enum(found, value)) = self.context.shallow(id)?
+            && found == kind
+            && let Some(&case) = usize::try_from(value).ok().and_then(|value| cases.get(value))
+        {
+            return Ok(case);
+        }
+        Err(self.wrong(name, &format!("{kind:?}"), id))
+    }
+
+    /// `precision_config`.
+    pub fn precision_config(&mut self) -> Result<Vec<Precision>, Failure> {
+        let name = "precision_config";
+        let cases = [Precision::Default, Precision::High, Precision::Highest];
+        let items = self.array(name)?;
+        items.into_iter().map(|id| self.case_of(name, EnumKind::Precision, &cases, id)).collect()
+    }
+
+    /// `result_accuracy`: kept beside the discardable attributes unless it is the default.
+    pub fn result_accuracy(&mut self) -> Result<(), Failure> {
+        let name = "result_accuracy";
+        let (id, attribute) = self.vhlo(name, "a result accuracy")?;
+        let VhloAttribute::ResultAccuracy { atol, rtol, ulps, mode } = attribute else {
+            return Err(self.wrong(name, "a result accuracy", id));
+        };
+        let modes = [true, false, false];
+        let is_default_mode = self.case_of(name, EnumKind::ResultAccuracyMode, &modes, mode)?;
+        if !(is_default_mode && atol == 0.0 && rtol == 0.0 && ulps == 0) {
+            let attribute = self.context.attribute(id)?;
+            self.extra.0.push((name.to_owned(), attribute));
+        }
+        Ok(())
+    }
+
+    /// The fields that collectives share; `groups` names the matrix of groups.
+    pub fn collective(&mut self, groups: &str, has_global_ids: bool) -> Result<Collective, Failure> {
+        let groups = self.matrix(groups)?;
+        let id = self.integer("channel_id")?;
+        // VHLO keeps no type for these channels: they connect devices.
+        let channel = Channel { id, kind: i64::from(id != 0) };
+        let use_global_device_ids = if has_global_ids { self.boolean("use_global_device_ids")? } else { false };
+        Ok(Collective { groups, channel, use_global_device_ids })
+    }
+}

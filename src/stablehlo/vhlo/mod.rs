@@ -1,0 +1,154 @@
+//! The ops of VHLO 1.13 (openxla/stablehlo, stablehlo/dialect/VhloOps.td) as typed ops of the program: one table row per
+//! op form, one file per op family.
+//!
+//! A version has exactly one form of each op: `exponential_v2` is in 1.13, `exponential_v1` and `composite_v2` are not.
+#![forbid(unsafe_code)]
+
+mod collective;
+mod contraction;
+mod control;
+mod dynamic;
+mod elementwise;
+mod encoding;
+mod fields;
+mod indexing;
+mod misc;
+mod reduction;
+mod shape;
+
+pub(super) use encoding::{EnumKind, VhloAttribute, VhloType};
+pub(super) use fields::{Failure, Fields};
+
+use crate::program::{Binary, OpKind, Unary};
+
+/// A permitted number of operands, results or regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    Exactly(usize),
+    AtLeast(usize),
+}
+
+impl Count {
+    /// Whether `count` is permitted.
+    pub fn permits(self, count: usize) -> bool {
+        match self {
+            Count::Exactly(expected) => count == expected,
+            Count::AtLeast(least) => count >= least,
+        }
+    }
+}
+
+/// Makes the typed op from its attributes.
+#[derive(Clone, Copy)]
+pub(super) enum Build {
+    Unary(Unary),
+    /// Takes `result_accuracy`.
+    AccurateUnary(Unary),
+    Binary(Binary),
+    With(fn(&mut Fields<'_, '_>) -> Result<OpKind, Failure>),
+}
+
+/// A form of an op.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// Name without dialect, as in the bytecode.
+    pub name: &'static str,
+    /// Inherent attributes in the order in which they are encoded, which is alphabetical; optional ones end in `?`.
+    pub attributes: &'static [&'static str],
+    /// Number of operands.
+    pub operands: Count,
+    /// Number of results.
+    pub results: Count,
+    /// Number of regions.
+    pub regions: Count,
+    /// Makes the typed op.
+    pub build: Build,
+}
+
+/// A form without regions.
+const fn form(
+    name: &'static str,
+    operands: Count,
+    results: Count,
+    attributes: &'static [&'static str],
+    build: fn(&mut Fields<'_, '_>) -> Result<OpKind, Failure>,
+) -> Form {
+    with_regions(name, operands, results, Count::Exactly(0), attributes, build)
+}
+
+/// A form with regions.
+pub(super) const fn with_regions(
+    name: &'static str,
+    operands: Count,
+    results: Count,
+    regions: Count,
+    attributes: &'static [&'static str],
+    build: fn(&mut Fields<'_, '_>) -> Result<OpKind, Failure>,
+) -> Form {
+    Form { name, attributes, operands, results, regions, build: Build::With(build) }
+}
+
+const ONE: Count = Count::Exactly(1);
+const TWO: Count = Count::Exactly(2);
+const THREE: Count = Count::Exactly(3);
+const ANY: Count = Count::AtLeast(0);
+const SOME: Count = Count::AtLeast(1);
+
+/// All forms, by family.
+const FAMILIES: &[&[Form]] = &[
+    elementwise::FORMS,
+    shape::FORMS,
+    indexing::FORMS,
+    contraction::FORMS,
+    reduction::FORMS,
+    control::FORMS,
+    collective::FORMS,
+    dynamic::FORMS,
+    misc::FORMS,
+];
+
+/// The form of that name (without dialect).
+pub(super) fn find(name: &str) -> Option<&'static Form> {
+    FAMILIES.iter().flat_map(|family| family.iter()).find(|form| form.name == name)
+}
+
+/// Forms that end a block.
+pub(super) fn is_terminator(name: &str) -> bool {
+    name == "return_v1"
+}
+
+/// The attributes of a function, `func_v1`.
+pub(super) const FUNCTION_ATTRIBUTES: &[&str] =
+    &["arg_attrs", "function_type", "res_attrs", "sym_name", "sym_visibility"];
+
+/// Why a form of a known op is not part of version 1.13, for messages.
+pub(super) fn other_version(name: &str) -> Option<String> {
+    let (base, _) = name.rsplit_once("_v")?;
+    let known = FAMILIES.iter().flat_map(|family| family.iter()).map(|form| form.name);
+    let form = known.into_iter().find(|known| known.rsplit_once("_v").is_some_and(|(known, _)| known == base))?;
+    Some(format!("VHLO 1.13 has {form}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_attributes_in_order() {
+        let mut names = HashSet::new();
+        for form in FAMILIES.iter().flat_map(|family| family.iter()) {
+            assert!(names.insert(form.name), "{} stands twice", form.name);
+            assert!(form.attributes.is_sorted(), "{}: {:?}", form.name, form.attributes);
+        }
+        // All op forms of VHLO 1.13 but func_v1 and return_v1, which the module conversion handles.
+        assert_eq!(names.len(), 115);
+    }
+
+    #[test]
+    fn other_versions_are_named() {
+        assert!(find("exponential_v1").is_none());
+        assert_eq!(other_version("exponential_v1").as_deref(), Some("VHLO 1.13 has exponential_v2"));
+        assert_eq!(other_version("collective_reduce_v1"), None);
+    }
+}
