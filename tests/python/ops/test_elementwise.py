@@ -1,0 +1,217 @@
+"""Element-wise arithmetic, bit and transcendental ops (src/lower/elementwise)."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ops.harness import (
+    ALL,
+    BOOL,
+    COMPLEX,
+    FLOATS,
+    INEXACT,
+    INT4,
+    INTEGERS,
+    NUMBERS,
+    SIGNED,
+    Case,
+    full_range,
+    normal,
+    special_pairs,
+    specials,
+    suite,
+    uniform,
+)
+
+SHAPE = (3, 5)
+
+# name, function, dtypes, the domain of the random numbers
+UNARY = [
+    ("neg", lax.neg, NUMBERS, (-4, 4)),
+    ("abs", lax.abs, SIGNED + INEXACT, (-4, 4)),
+    ("sign", lax.sign, NUMBERS, (-4, 4)),
+    ("floor", lax.floor, FLOATS, (-4, 4)),
+    ("ceil", lax.ceil, FLOATS, (-4, 4)),
+    ("exp", lax.exp, INEXACT, (-4, 4)),
+    ("exp2", lax.exp2, FLOATS, (-4, 4)),
+    ("expm1", lax.expm1, INEXACT, (-1, 1)),
+    ("log", lax.log, INEXACT, (0.1, 4)),
+    ("log1p", lax.log1p, INEXACT, (-0.5, 1)),
+    ("sqrt", lax.sqrt, INEXACT, (0.1, 4)),
+    ("rsqrt", lax.rsqrt, INEXACT, (0.1, 4)),
+    ("cbrt", lax.cbrt, FLOATS, (0.1, 4)),
+    ("sin", lax.sin, INEXACT, (-4, 4)),
+    ("cos", lax.cos, INEXACT, (-4, 4)),
+    ("tan", lax.tan, INEXACT, (-1, 1)),
+    ("sinh", lax.sinh, INEXACT, (-2, 2)),
+    ("cosh", lax.cosh, INEXACT, (-2, 2)),
+    ("tanh", lax.tanh, INEXACT, (-2, 2)),
+    ("logistic", lax.logistic, INEXACT, (-4, 4)),
+    ("asin", lax.asin, INEXACT, (-0.9, 0.9)),
+    ("acos", lax.acos, INEXACT, (-0.9, 0.9)),
+    ("atan", lax.atan, INEXACT, (-0.9, 0.9)),
+    ("asinh", lax.asinh, INEXACT, (-2, 2)),
+    ("acosh", lax.acosh, INEXACT, (1.1, 4)),
+    ("atanh", lax.atanh, INEXACT, (-0.9, 0.9)),
+    ("square", lax.square, NUMBERS, (-4, 4)),
+    ("integer_pow_3", lambda x: lax.integer_pow(x, 3), NUMBERS, (-3, 3)),
+    ("integer_pow_minus_2", lambda x: lax.integer_pow(x, -2), INEXACT, (0.5, 3)),
+]
+
+# Functions whose value at the largest numbers is a question of argument reduction, or
+# which overflow on the way: there the specials are the moderate ones.
+NO_HUGE = {"sin", "cos", "tan", "asinh", "acosh", "atanh", "integer_pow_minus_2", "rsqrt"}
+
+BINARY = [
+    ("add", lax.add, NUMBERS),
+    ("sub", lax.sub, NUMBERS),
+    ("mul", lax.mul, NUMBERS),
+    ("max", lax.max, ALL),
+    ("min", lax.min, ALL),
+    ("div", lax.div, NUMBERS),
+    ("rem", lax.rem, INTEGERS + FLOATS),
+]
+
+BITS = [
+    ("and", lax.bitwise_and),
+    ("or", lax.bitwise_or),
+    ("xor", lax.bitwise_xor),
+]
+
+SHIFTS = [
+    ("shift_left", lax.shift_left),
+    ("shift_right_arithmetic", lax.shift_right_arithmetic),
+    ("shift_right_logical", lax.shift_right_logical),
+]
+
+
+def shift_amounts(_, dtype):
+    """Each amount from 0 beyond the width, for each special value, as one flat array."""
+    width = dtype.itemsize * 8
+    amounts = np.array([0, 1, width - 1, width, width + 3, min(127, 3 * width)])
+    return np.tile(amounts, SHIFTED).astype(dtype)
+
+
+SHIFTED = 8
+
+
+def shift_values(generator, dtype):
+    return np.repeat(full_range(SHIFTED)(generator, dtype), 6)
+
+
+def away_from_zero(generator, dtype):
+    """Denominators: not near zero, so that the quotient is well conditioned."""
+    values = uniform(1, 4, *SHAPE)(generator, dtype)
+    return values if dtype.kind == "u" else values * generator.choice([1, -1], SHAPE).astype(dtype)
+
+
+CASES = [
+    *(
+        Case(name, function, [uniform(*domain, *SHAPE)], signed_dtypes, gradient=True)
+        for name, function, dtypes, domain in UNARY
+        for signed_dtypes in [tuple(d for d in dtypes if domain[0] >= 0 or not d.startswith("u"))]
+    ),
+    *(
+        Case(f"{name}_specials", function, [specials(name not in NO_HUGE)], reals, signed_zeros=True)
+        for name, function, dtypes, _ in UNARY
+        for reals in [tuple(d for d in dtypes if d not in COMPLEX)]
+    ),
+    *(
+        Case(f"{name}_{kind}", function, [normal(*shape)], ("float32",))
+        for name, function in [("exp", lax.exp), ("neg", lax.neg)]
+        for kind, shape in [("scalar", ()), ("empty", (0, 4)), ("one", (1, 1, 1))]
+    ),
+    *(
+        Case(name, function, [normal(*SHAPE), away_from_zero], dtypes, gradient=True)
+        for name, function, dtypes in BINARY
+        if "bool" not in dtypes
+    ),
+    *(
+        Case(name, function, [normal(*SHAPE), normal(*SHAPE)], dtypes, gradient=True)
+        for name, function, dtypes in BINARY
+        if "bool" in dtypes
+    ),
+    *(
+        Case(f"{name}_specials", function, special_pairs(), dtypes, signed_zeros=True)
+        for name, function, all_dtypes in BINARY
+        for dtypes in [tuple(d for d in all_dtypes if d not in COMPLEX)]
+    ),
+    *(
+        Case(name, function, [full_range(*SHAPE), full_range(*SHAPE)], BOOL + INTEGERS)
+        for name, function in BITS
+    ),
+    Case("not", lax.bitwise_not, [full_range(*SHAPE)], BOOL + INTEGERS),
+    *(
+        Case(name, function, [shift_values, shift_amounts], INTEGERS)
+        for name, function in SHIFTS
+    ),
+    Case("shift_left_negative", lax.shift_left, special_pairs(), SIGNED),
+    Case("population_count", lax.population_count, [full_range(*SHAPE)], INTEGERS),
+    Case("population_count_specials", lax.population_count, [specials()], INTEGERS),
+    Case("clz", lax.clz, [full_range(*SHAPE)], INTEGERS),
+    Case("clz_specials", lax.clz, [specials()], INTEGERS),
+    Case("mul_wraps", lax.mul, [full_range(*SHAPE), full_range(*SHAPE)], INTEGERS),
+    Case("add_wraps", lax.add, [full_range(*SHAPE), full_range(*SHAPE)], INTEGERS),
+    Case("neg_wraps", lax.neg, [full_range(*SHAPE)], INTEGERS),
+    Case("div_full_range", lax.div, [full_range(7, 9), full_range(7, 9)], INTEGERS),
+    Case("rem_full_range", lax.rem, [full_range(7, 9), full_range(7, 9)], INTEGERS),
+    Case("add_int4", lax.add, special_pairs(), INT4),
+    Case("mul_int4", lax.mul, special_pairs(), INT4),
+    Case("pow", lax.pow, [uniform(0.5, 3, *SHAPE), uniform(-2, 2, *SHAPE)], INEXACT, gradient=True),
+    Case("pow_specials", lax.pow, special_pairs(), FLOATS, signed_zeros=True),
+    Case(
+        "pow_integer_exponent",
+        lax.pow,
+        [uniform(1, 3, *SHAPE), uniform(0, 4, *SHAPE, dtype="int32")],
+        INEXACT,
+    ),
+    Case("pow_of_integers", jnp.power, [normal(40), uniform(0, 5, 40)], INTEGERS),
+    Case("atan2", lax.atan2, [normal(*SHAPE), away_from_zero], FLOATS, gradient=True),
+    Case("atan2_specials", lax.atan2, special_pairs(), FLOATS, signed_zeros=True),
+    Case("nextafter", lax.nextafter, [normal(*SHAPE), normal(*SHAPE)], ("float32",)),
+    Case("nextafter_specials", lax.nextafter, special_pairs(), ("float32",), signed_zeros=True),
+    Case(
+        "round_half_even",
+        lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN),
+        [specials()],
+        FLOATS,
+        signed_zeros=True,
+    ),
+    Case(
+        "round_half_away",
+        lambda x: lax.round(x, lax.RoundingMethod.AWAY_FROM_ZERO),
+        [specials()],
+        FLOATS,
+        signed_zeros=True,
+    ),
+    Case("is_finite", lax.is_finite, [specials()], FLOATS),
+    Case("real", lax.real, [specials()], COMPLEX, signed_zeros=True),
+    Case("imag", lax.imag, [specials()], COMPLEX, signed_zeros=True),
+    Case("complex", lax.complex, special_pairs(), ("float32",), signed_zeros=True),
+    Case("complex_parts", lax.complex, [normal(*SHAPE), normal(*SHAPE)], gradient=True),
+    Case("conj", lax.conj, [specials()], COMPLEX, signed_zeros=True),
+    Case("real_gradient", lax.real, [normal(*SHAPE)], COMPLEX, gradient=True),
+    Case("imag_gradient", lax.imag, [normal(*SHAPE)], COMPLEX, gradient=True),
+    Case("conj_gradient", lax.conj, [normal(*SHAPE)], COMPLEX, gradient=True),
+    Case(
+        "reduce_precision_bfloat16",
+        lambda x: lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7),
+        [normal(40)],
+        gradient=True,
+    ),
+    Case(
+        "reduce_precision_float16",
+        lambda x: lax.reduce_precision(x, exponent_bits=5, mantissa_bits=10),
+        [specials()],
+        signed_zeros=True,
+    ),
+    Case(
+        "reduce_precision_small",
+        lambda x: lax.reduce_precision(x, exponent_bits=4, mantissa_bits=3),
+        [specials()],
+        FLOATS,
+        signed_zeros=True,
+    ),
+]
+
+test_value, test_gradient = suite(CASES)
