@@ -21,6 +21,7 @@ mod dynamic_slice;
 mod error;
 mod exponential;
 mod fft;
+mod formula;
 mod gather;
 mod linear_algebra;
 mod origin;

@@ -113,3 +113,41 @@ pub fn f32s(bytes: &[u8]) -> Vec<f32> {
 pub fn i32s(bytes: &[u8]) -> Vec<i32> {
     bytes.chunks_exact(4).map(|chunk| i32::from_le_bytes(chunk.try_into().expect("four bytes"))).collect()
 }
+
+/// Runs one elementwise op on vectors of one length, given as bytes.
+pub fn elementwise(
+    kind: OpKind,
+    operands: &[(ElementType, Vec<u8>)],
+    result: ElementType,
+) -> Result<Vec<u8>, String> {
+    let length = (operands[0].1.len() / operands[0].0.bytes()) as i64;
+    let mut builder = Builder::default();
+    let values: Vec<ValueId> =
+        operands.iter().map(|(element, _)| builder.argument(tensor(*element, &[length]))).collect();
+    let results = builder.op(kind, &values, vec![tensor(result, &[length])], Vec::new());
+    let inputs: Vec<Vec<u8>> = operands.iter().map(|(_, bytes)| bytes.clone()).collect();
+    Ok(builder.run(&results, &inputs)?.remove(0))
+}
+
+/// Numbers of little-endian bytes.
+pub fn values<T: crate::mlx::Scalar + Number>(bytes: &[u8]) -> Vec<T> {
+    bytes.chunks_exact(T::DTYPE.size()).map(T::of).collect()
+}
+
+/// Numbers that tests read back.
+pub trait Number {
+    /// From as many little-endian bytes as it has.
+    fn of(bytes: &[u8]) -> Self;
+}
+
+macro_rules! numbers {
+    ($($host:ty),* $(,)?) => {
+        $(impl Number for $host {
+            fn of(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().expect("as many bytes as the type has"))
+            }
+        })*
+    };
+}
+
+numbers!(u8, u16, u32, u64, i8, i16, i32, i64, f32, f64, half::f16, half::bf16);
