@@ -9,6 +9,8 @@ pub mod lower;
 extern crate mlx_cblas as _;
 
 pub mod mlx;
+pub mod passes;
 pub mod program;
 pub mod proto;
+pub mod runtime;
 pub mod stablehlo;

@@ -58,7 +58,11 @@ fn not(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
 /// The significant bits as an unsigned number: the byte of a small integer holds copies of its sign.
 fn zero_extended(a: &Formula, element: ElementType) -> Formula {
     let bits = a.bits();
-    if element.is_small_integer() && element.is_signed_integer() { bits & ((1i128 << element.bits()) - 1) } else { bits }
+    if element.is_small_integer() && element.is_signed_integer() {
+        bits & ((1i128 << element.bits()) - 1)
+    } else {
+        bits
+    }
 }
 
 /// Shifts by more than the width are undefined in MLX: an amount in range, and where the one given was (a negative one
@@ -145,7 +149,6 @@ fn count_leading_zeros(context: &mut Context<'_>, op: &Op) -> Result<Lowered, Lo
         super::small_types::wrap(zeros.view(a.dtype()), element).finish()
     }))
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -74,9 +74,9 @@ fn clamp(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         }),
         _ if element.is_complex() => return Err(context.unsupported(op, "complex numbers have no order")),
         // A NaN in any operand is the result, as MLX's maximum and minimum have it.
-        _ => Lowered::one(|inputs, stream| {
-            mlx::minimum(&mlx::maximum(inputs[1], inputs[0], stream)?, inputs[2], stream)
-        }),
+        _ => {
+            Lowered::one(|inputs, stream| mlx::minimum(&mlx::maximum(inputs[1], inputs[0], stream)?, inputs[2], stream))
+        }
     })
 }
 

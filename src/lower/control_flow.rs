@@ -200,7 +200,7 @@ impl Loop {
             nodes += nodes_per_trip;
             if nodes >= NODES_PER_EVALUATION {
                 nodes = 0;
-                evaluate_async(&carried, stream)?;
+                stream.evaluate_async(&carried)?;
             }
         }
         Ok(carried)
@@ -225,12 +225,6 @@ impl Loop {
             carried = self.trip(carried, inputs, stream)?;
         }
     }
-}
-
-fn evaluate_async(arrays: &[Array], stream: Stream) -> mlx::Result<()> {
-    let wanted: SmallVec<[&Array; 8]> = arrays.iter().collect();
-    stream.evaluate_async(&wanted)?;
-    Ok(())
 }
 
 impl Counted {

@@ -8,9 +8,8 @@ use crate::mlx::Dtype;
 use crate::program::{ElementType, Op};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[
-    Row { name: "convert", note: "floats saturate to integers, NaN becomes 0", elementwise: true, lower: convert },
-];
+pub static ROWS: &[Row] =
+    &[Row { name: "convert", note: "floats saturate to integers, NaN becomes 0", elementwise: true, lower: convert }];
 
 fn convert(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let from = context.operand(op, 0)?.element;
@@ -69,4 +68,3 @@ fn float_to_integer(a: &Formula, to: ElementType, dtype: Dtype) -> Formula {
     let over = a.greater_equal(limit);
     over.select(&inside.integer(greatest), &inside)
 }
-

@@ -115,11 +115,7 @@ pub fn i32s(bytes: &[u8]) -> Vec<i32> {
 }
 
 /// Runs one elementwise op on vectors of one length, given as bytes.
-pub fn elementwise(
-    kind: OpKind,
-    operands: &[(ElementType, Vec<u8>)],
-    result: ElementType,
-) -> Result<Vec<u8>, String> {
+pub fn elementwise(kind: OpKind, operands: &[(ElementType, Vec<u8>)], result: ElementType) -> Result<Vec<u8>, String> {
     let length = (operands[0].1.len() / operands[0].0.bytes()) as i64;
     let mut builder = Builder::default();
     let values: Vec<ValueId> =

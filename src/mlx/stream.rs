@@ -1,5 +1,6 @@
 //! Devices, streams and evaluation.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -100,8 +101,9 @@ impl Stream {
     ///
     /// # Errors
     /// What MLX finds while scheduling: shapes or dtypes it refuses at evaluation, memory.
-    pub fn evaluate_async(self, arrays: &[&Array]) -> Result<Launch> {
-        let handles: smallvec::SmallVec<[mlx_sys::mlx_array; 8]> = arrays.iter().map(|array| array.raw()).collect();
+    pub fn evaluate_async(self, arrays: &[impl Borrow<Array>]) -> Result<Launch> {
+        let handles: smallvec::SmallVec<[mlx_sys::mlx_array; 8]> =
+            arrays.iter().map(|array| array.borrow().raw()).collect();
         let _guard = evaluation_lock();
         self.adopt_thread();
         // SAFETY: the handles are valid during the calls; the vector copies and frees its own.
@@ -122,7 +124,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Self::evaluate_async`], and errors of the computation itself.
-    pub fn evaluate(self, arrays: &[&Array]) -> Result<()> {
+    pub fn evaluate(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
         self.evaluate_async(arrays)?.wait()
     }
 

@@ -34,10 +34,8 @@ impl Inliner<'_> {
         if !self.active.insert(name.to_owned()) {
             return Err(LowerError::Invalid(format!("function @{name} calls itself")));
         }
-        let source = self
-            .program
-            .function(name)
-            .ok_or_else(|| LowerError::Invalid(format!("there is no function @{name}")))?;
+        let source =
+            self.program.function(name).ok_or_else(|| LowerError::Invalid(format!("there is no function @{name}")))?;
         let mut function = source.clone();
         let mut body = std::mem::take(&mut function.body);
         self.block(&mut function, &mut body, &mut Renaming::default())?;
@@ -47,12 +45,7 @@ impl Inliner<'_> {
         Ok(())
     }
 
-    fn block(
-        &mut self,
-        function: &mut Function,
-        block: &mut Block,
-        renaming: &mut Renaming,
-    ) -> Result<(), LowerError> {
+    fn block(&mut self, function: &mut Function, block: &mut Block, renaming: &mut Renaming) -> Result<(), LowerError> {
         let mut ops = Vec::with_capacity(block.ops.len());
         for mut op in std::mem::take(&mut block.ops) {
             renaming.apply(&mut op.operands);

@@ -245,9 +245,10 @@ impl Buffer {
     /// When there is no external reference.
     pub fn release_external(&self) -> Result<(), Error> {
         let mut state = self.lock();
-        state.external = state.external.checked_sub(1).ok_or_else(|| {
-            Error::new(Code::FailedPrecondition, "external reference count is zero already")
-        })?;
+        state.external = state
+            .external
+            .checked_sub(1)
+            .ok_or_else(|| Error::new(Code::FailedPrecondition, "external reference count is zero already"))?;
         if state.external == 0 && self.is_deleted() {
             state.array = None;
         }

@@ -29,17 +29,13 @@ fn block(function: &Function, block: &Block, cost: &mut Cost) {
         let results: f64 = op.results.iter().map(|&value| elements(value)).sum();
         cost.flops += match &op.kind {
             OpKind::DotGeneral(dot) => {
-                let contracted: f64 = op
-                    .operands
-                    .first()
-                    .and_then(|&lhs| tensor(lhs))
-                    .map_or(0., |lhs| {
-                        dot.lhs_contracting_dimensions
-                            .iter()
-                            .filter_map(|&axis| lhs.shape.get(usize::try_from(axis).ok()?))
-                            .map(|&size| size as f64)
-                            .product()
-                    });
+                let contracted: f64 = op.operands.first().and_then(|&lhs| tensor(lhs)).map_or(0., |lhs| {
+                    dot.lhs_contracting_dimensions
+                        .iter()
+                        .filter_map(|&axis| lhs.shape.get(usize::try_from(axis).ok()?))
+                        .map(|&size| size as f64)
+                        .product()
+                });
                 2. * results * contracted
             }
             OpKind::Convolution(convolution) => {
@@ -59,7 +55,10 @@ fn block(function: &Function, block: &Block, cost: &mut Cost) {
             }
             _ => 0.,
         };
-        if !matches!(op.kind, OpKind::Reduce { .. } | OpKind::ReduceWindow(_) | OpKind::Scatter(_) | OpKind::Sort { .. }) {
+        if !matches!(
+            op.kind,
+            OpKind::Reduce { .. } | OpKind::ReduceWindow(_) | OpKind::Scatter(_) | OpKind::Sort { .. }
+        ) {
             for region in &op.regions {
                 self::block(function, region, cost);
             }

@@ -65,8 +65,9 @@ pub struct Executable {
     results: Vec<Signature>,
     /// Parameters that a call may use up.
     donated: Vec<usize>,
-    /// Arguments that the plan was built for are the ones the program uses.
     plan: Plan,
+    /// Addresses of the plan's constants, which no result may share.
+    constants: HashSet<usize>,
     cost: Cost,
     deleted: AtomicBool,
 }
@@ -81,7 +82,9 @@ impl Executable {
         if replicas * partitions != 1 {
             return Err(Error::new(
                 Code::Unimplemented,
-                format!("programs for several devices are not supported on mps: {replicas} replicas, {partitions} partitions"),
+                format!(
+                    "programs for several devices are not supported on mps: {replicas} replicas, {partitions} partitions"
+                ),
             ));
         }
         let dump = Dump::new();
@@ -94,9 +97,8 @@ impl Executable {
         passes::run(&mut program, |index, pass, program| {
             dump.write(&format!("{}-{pass}.txt", index + 2), || program.to_string().into_bytes());
         })?;
-        let main = program
-            .main()
-            .ok_or_else(|| Error::new(Code::InvalidArgument, "the program has no function @main"))?;
+        let main =
+            program.main().ok_or_else(|| Error::new(Code::InvalidArgument, "the program has no function @main"))?;
         let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
         let results = signatures(main, &main.body.results, &main.result_attributes)?;
         let plan = lower::compile(&program, main)?;
@@ -119,6 +121,12 @@ impl Executable {
             results,
             donated,
             cost: cost::estimate(main),
+            constants: plan
+                .constants
+                .iter()
+                .filter(|(_, array)| array.size() > 0)
+                .map(|(_, array)| Ok(array.data()?.addr()))
+                .collect::<Result<_, mlx::Error>>()?,
             plan,
             deleted: AtomicBool::new(false),
         }))
@@ -232,7 +240,7 @@ impl Executable {
         }
         let stream = self.devices[0].stream();
         let outputs = self.plan.run_owned(arrays, stream)?;
-        let (outputs, completion) = settle(outputs, taken, stream)?;
+        let (outputs, completion) = settle(outputs, taken, &self.constants, stream)?;
         Ok(outputs
             .into_iter()
             .zip(&self.results)
@@ -249,10 +257,10 @@ impl Executable {
 fn settle(
     outputs: Arrays,
     mut taken: HashSet<*const u8>,
+    constants: &HashSet<usize>,
     stream: mlx::Stream,
 ) -> Result<(Arrays, Completion), Error> {
-    let references: smallvec::SmallVec<[&Array; 8]> = outputs.iter().collect();
-    let launch = stream.evaluate_async(&references)?;
+    let launch = stream.evaluate_async(&outputs)?;
     let mut mended: Vec<(usize, Array)> = Vec::new();
     for (index, output) in outputs.iter().enumerate() {
         if output.size() == 0 {
@@ -260,7 +268,7 @@ fn settle(
         }
         if !output.is_row_contiguous()? {
             mended.push((index, mlx::contiguous(output, stream)?));
-        } else if !taken.insert(output.data()?) {
+        } else if constants.contains(&output.data()?.addr()) || !taken.insert(output.data()?) {
             mended.push((index, mlx::duplicate(output, stream)?));
         }
     }
@@ -271,8 +279,7 @@ fn settle(
     for (index, array) in mended {
         outputs[index] = array;
     }
-    let references: smallvec::SmallVec<[&Array; 8]> = outputs.iter().collect();
-    let launch = stream.evaluate_async(&references)?;
+    let launch = stream.evaluate_async(&outputs)?;
     Ok((outputs, Completion::of(launch)))
 }
 
@@ -298,9 +305,10 @@ fn signatures(function: &Function, values: &[ValueId], attributes: &[Attributes]
             layout_mode(attributes, dims.len())?;
             let memory = match attributes.string("mhlo.memory_kind") {
                 None => MemoryKind::Device,
-                Some(name) => MemoryKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-                    Error::new(Code::InvalidArgument, format!("unknown memory kind {name:?}"))
-                })?,
+                Some(name) => MemoryKind::ALL
+                    .into_iter()
+                    .find(|kind| kind.name() == name)
+                    .ok_or_else(|| Error::new(Code::InvalidArgument, format!("unknown memory kind {name:?}")))?,
             };
             Ok(Signature { ty, dims, memory })
         })
@@ -314,10 +322,7 @@ fn layout_mode(attributes: &Attributes, rank: usize) -> Result<(), Error> {
     if mode == "default" || mode == "auto" || *mode == row_major {
         return Ok(());
     }
-    Err(Error::new(
-        Code::Unimplemented,
-        format!("layout {mode} is not supported on mps: only row-major {row_major}"),
-    ))
+    Err(Error::new(Code::Unimplemented, format!("layout {mode} is not supported on mps: only row-major {row_major}")))
 }
 
 /// FNV-1a, 64 bits: stable between processes and versions of Rust, unlike std's hasher.
