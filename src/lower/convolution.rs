@@ -1,6 +1,73 @@
+//! convolution.
 #![forbid(unsafe_code)]
 
-use super::Row;
+mod geometry;
+mod library;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use self::geometry::Geometry;
+use self::library::Library;
+use self::windows::Windows;
+use super::dot_general::product::{Extent, MatrixProduct};
+use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
+use crate::mlx::{self, DeviceKind, Dtype};
+use crate::program::{ElementType, Op, OpKind};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[];
+pub static ROWS: &[Row] = &[Row {
+    name: "convolution",
+    note: "every rank and element type; on a GPU mlx's own kernels for 1 to 3 dimensions of real floats, else windows and a product of matrices; precision_config is always the highest",
+    elementwise: false,
+    lower: convolution,
+}];
+
+fn convolution(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
+    lower(context, op, false)
+}
+
+/// `always_library` makes the form for GPUs run on any device.
+fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered, LowerError> {
+    let OpKind::Convolution(attributes) = &op.kind else {
+        return Err(context.invalid(op, "attributes of convolution are missing"));
+    };
+    let (lhs, kernel, result) = (context.operand(op, 0)?, context.operand(op, 1)?, context.result(op, 0)?);
+    let geometry = Geometry::new(context, op, attributes)?;
+    for size in lhs.shape.iter().copied().chain(geometry.spatial.iter().map(|spatial| spatial.padded())) {
+        shape_i32(&[size])?;
+    }
+    let positions: i64 = geometry.spatial.iter().map(|spatial| spatial.output).product();
+    let extent = Extent {
+        batch: geometry.groups as usize,
+        m: (geometry.batch * positions) as usize,
+        n: geometry.outputs as usize,
+        k: geometry.sum() as usize,
+    };
+    let product = MatrixProduct::new(context, op, lhs.element, kernel.element, result.element, extent, None)?;
+    let dtype = storage(result.element).expect("checked with the product");
+    if result.elements() == 0 || lhs.elements() == 0 || geometry.only_padding() {
+        let shape = shape_i32(&result.shape)?;
+        return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, dtype, stream)));
+    }
+    let placement = product.placement();
+    let windows = Windows::new(&geometry);
+    // Real floats up to f32; their operands are widened to f32 unless all three types are the same.
+    let real = [lhs.element, kernel.element, result.element]
+        .iter()
+        .all(|element| matches!(element, ElementType::F32 | ElementType::BF16 | ElementType::F16));
+    let library = if real { Library::new(&geometry) } else { None };
+    let common = if lhs.element == kernel.element && lhs.element == result.element { dtype } else { Dtype::Float32 };
+    let lowered = Lowered::one(move |inputs, stream| match &library {
+        Some(library) if always_library || stream.kind() == DeviceKind::Gpu => {
+            let lhs = mlx::astype(inputs[0], common, stream)?;
+            let kernel = mlx::astype(inputs[1], common, stream)?;
+            mlx::astype(&library.call(&lhs, &kernel, stream)?, dtype, stream)
+        }
+        _ => windows.call(&product, inputs[0], inputs[1], stream),
+    });
+    Ok(match placement {
+        Placement::Cpu => lowered.on_cpu(),
+        Placement::Device => lowered,
+    })
+}
