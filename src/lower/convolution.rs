@@ -66,8 +66,5 @@ fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered
         }
         _ => windows.call(&product, inputs[0], inputs[1], stream),
     });
-    Ok(match placement {
-        Placement::Cpu => lowered.on_cpu(),
-        Placement::Device => lowered,
-    })
+    Ok(if placement == Placement::Cpu { lowered.on_cpu() } else { lowered })
 }
