@@ -90,6 +90,31 @@ pub static TABLE: &[&[Row]] = &[
     sort::ROWS,
 ];
 
+/// Ops that have no row, and why.
+pub static REFUSED: &[(&str, &str)] = &[
+    ("einsum", "deprecated: jax sends dot_general"),
+    ("unary_einsum", "deprecated: jax sends reduce and transpose"),
+    ("torch_index_select", "deprecated: jax sends gather"),
+    ("tuple", "jax sends no tuples"),
+    ("get_tuple_element", "jax sends no tuples"),
+    ("infeed", "the host feeds arguments instead"),
+    ("outfeed", "the host reads results instead"),
+    ("send", "host callbacks and transfers between devices are not there yet"),
+    ("recv", "host callbacks and transfers between devices are not there yet"),
+    ("uniform_quantize", "mlx has no quantized element types"),
+    ("uniform_dequantize", "mlx has no quantized element types"),
+    ("set_dimension_size", "shapes must be static"),
+    ("dynamic_reshape", "shapes must be static"),
+    ("dynamic_iota", "shapes must be static"),
+    ("dynamic_broadcast_in_dim", "shapes must be static"),
+    ("dynamic_pad", "shapes must be static"),
+    ("dynamic_gather", "shapes must be static"),
+    ("dynamic_conv", "shapes must be static"),
+    ("real_dynamic_slice", "shapes must be static"),
+    ("sdy.manual_computation", "programs for several devices are not there yet"),
+    ("sdy.sharding_constraint", "programs for several devices are not there yet"),
+];
+
 fn row(name: &str) -> Option<&'static Row> {
     static ROWS: std::sync::OnceLock<HashMap<&'static str, &'static Row>> = std::sync::OnceLock::new();
     ROWS.get_or_init(|| TABLE.iter().copied().flatten().map(|row| (row.name, row)).collect()).get(name).copied()
@@ -206,7 +231,9 @@ impl Builder<'_> {
             scalar: self.scalar,
         };
         let Some(row) = row(op.kind.name()) else {
-            return Err(context.unsupported(op, "there is no lowering for it"));
+            let name = op.kind.name();
+            let why = REFUSED.iter().find(|(refused, _)| *refused == name).map(|(_, why)| *why);
+            return Err(context.unsupported(op, why.unwrap_or("there is no lowering for it")));
         };
         if self.scalar && !row.elementwise {
             return Err(context.unsupported(op, "it stands in a region that must be elementwise"));
