@@ -177,13 +177,6 @@ impl Buffer {
         }
     }
 
-    /// The array for good: the buffer reads as deleted afterwards. While outside views exist the memory stays.
-    pub(super) fn donate(&self) -> Result<Array, Error> {
-        let array = self.array()?;
-        self.delete();
-        Ok(array)
-    }
-
     fn gone(&self) -> Error {
         Error::new(Code::InvalidArgument, "buffer has been deleted or donated")
     }
