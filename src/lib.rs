@@ -10,7 +10,15 @@ extern crate mlx_cblas as _;
 
 pub mod mlx;
 pub mod passes;
+pub mod pjrt;
 pub mod program;
 pub mod proto;
 pub mod runtime;
 pub mod stablehlo;
+
+/// The entry of the plugin: the table of PJRT functions, which lives as long as the process.
+// SAFETY: the name is PJRT's own; no other library that a process loads for itself exports it globally.
+#[unsafe(no_mangle)]
+pub extern "C" fn GetPjrtApi() -> *const pjrt::PJRT_Api {
+    pjrt::table()
+}

@@ -1,0 +1,138 @@
+//! `PJRT_Event`: tells when something is done.
+
+use std::ffi::c_void;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use pjrt_sys::{
+    PJRT_Error, PJRT_Event, PJRT_Event_Await_Args, PJRT_Event_Destroy_Args, PJRT_Event_Error_Args,
+    PJRT_Event_IsReady_Args, PJRT_Event_OnReady_Args, PJRT_Event_OnReadyCallback,
+};
+
+use super::abi::{PJRT_Event_Create_Args, PJRT_Event_Set_Args};
+use super::call::Handle;
+use super::error;
+use crate::runtime::{Code, Completer, Completion, Error};
+
+/// What a `PJRT_Event*` points to.
+pub(super) struct Event {
+    completion: Completion,
+    /// Of events that the caller made and will set.
+    completer: Mutex<Option<Completer>>,
+}
+
+// SAFETY: events are given out as `Event` only.
+unsafe impl Handle for Event {
+    type Opaque = PJRT_Event;
+    const NAME: &'static str = "PJRT_Event";
+}
+
+/// The event of everything that is done already. It is given out many times and never freed.
+static READY: LazyLock<Event> =
+    LazyLock::new(|| Event { completion: Completion::ready(), completer: Mutex::new(None) });
+
+/// The shared event that is ready without error.
+pub(super) fn ready() -> *mut PJRT_Event {
+    (&raw const *READY).cast_mut().cast()
+}
+
+/// An event for the caller, who destroys it.
+pub(super) fn give(completion: Completion) -> *mut PJRT_Event {
+    if completion.is_ready() && completion.error().is_none() {
+        return ready();
+    }
+    Event { completion, completer: Mutex::new(None) }.give()
+}
+
+entry! {
+    /// Frees an event.
+    PJRT_Event_Destroy(args: PJRT_Event_Destroy_Args) {
+        if args.event != ready() {
+            // SAFETY: the caller owns the event; the shared one was sorted out.
+            unsafe { Event::destroy(args.event) };
+        }
+        Ok(())
+    }
+}
+
+entry! {
+    /// Whether the work is done, well or not.
+    PJRT_Event_IsReady(args: PJRT_Event_IsReady_Args, event: Event) {
+        args.is_ready = event.completion.is_ready();
+        Ok(())
+    }
+}
+
+entry! {
+    /// The error of the work, null when there is none. Asked too early, which callers must not do, it waits: an error of
+    /// its own could not be told from the work's.
+    PJRT_Event_Error(args: PJRT_Event_Error_Args, event: Event) {
+        event.completion.wait()
+    }
+}
+
+entry! {
+    /// Waits for the work and returns its error.
+    PJRT_Event_Await(args: PJRT_Event_Await_Args, event: Event) {
+        event.completion.wait()
+    }
+}
+
+/// A callback of the caller with its argument.
+struct Callback {
+    function: unsafe extern "C" fn(*mut PJRT_Error, *mut c_void),
+    argument: *mut c_void,
+}
+
+// SAFETY: the API allows the callback to be called on any thread.
+unsafe impl Send for Callback {}
+
+impl Callback {
+    fn call(self, outcome: Result<(), Error>) {
+        // SAFETY: the caller gave function and argument for exactly this; the error is the callback's to destroy.
+        unsafe { (self.function)(error::give_outcome(outcome), self.argument) };
+    }
+}
+
+fn callback(function: PJRT_Event_OnReadyCallback, argument: *mut c_void) -> Result<Callback, Error> {
+    let function = function.ok_or_else(|| Error::new(Code::InvalidArgument, "PJRT_Event_OnReady: callback is null"))?;
+    Ok(Callback { function, argument })
+}
+
+entry! {
+    /// Calls back when the work is done: at once if it is.
+    PJRT_Event_OnReady(args: PJRT_Event_OnReady_Args, event: Event) {
+        let callback = callback(args.callback, args.user_arg)?;
+        if event.completion.is_ready() {
+            callback.call(event.completion.error().map_or(Ok(()), Err));
+        } else {
+            event.completion.on_ready(Box::new(move |outcome| callback.call(outcome)));
+        }
+        Ok(())
+    }
+}
+
+entry! {
+    /// A new event that the caller sets.
+    PJRT_Event_Create(args: PJRT_Event_Create_Args) {
+        let (completion, completer) = Completion::manual();
+        args.event = Event { completion, completer: Mutex::new(Some(completer)) }.give();
+        Ok(())
+    }
+}
+
+entry! {
+    /// Sets an event made by `PJRT_Event_Create`; code 0 is success.
+    PJRT_Event_Set(args: PJRT_Event_Set_Args, event: Event) {
+        let completer = event.completer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let completer = completer.ok_or_else(|| {
+            Error::new(Code::FailedPrecondition, "PJRT_Event_Set: not an event of PJRT_Event_Create, or set already")
+        })?;
+        let outcome = match args.error_code {
+            0 => Ok(()),
+            // SAFETY: the caller passes a message of that size.
+            code => Err(unsafe { error::from_caller(code, args.error_message, args.error_message_size) }),
+        };
+        completer.complete(outcome);
+        Ok(())
+    }
+}

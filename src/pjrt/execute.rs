@@ -1,0 +1,121 @@
+//! Running a program. What stands here runs on every call: it makes no text and takes no lock of its own.
+
+use std::sync::Arc;
+
+use pjrt_sys::{PJRT_Buffer, PJRT_ExecuteOptions, PJRT_LoadedExecutable_Execute_Args};
+use smallvec::SmallVec;
+
+use super::buffer::Buffer;
+use super::call::{Handle, Result, check, slice};
+use super::event;
+use super::loaded_executable::LoadedExecutable;
+use crate::runtime::{self, Code, Error};
+
+#[cold]
+fn invalid(message: String) -> Error {
+    Error::new(Code::InvalidArgument, message)
+}
+
+/// What of the options matters, at the size that every version of the structure has.
+///
+/// # Safety
+/// `options` is null or a caller's structure.
+unsafe fn non_donatable(options: *const PJRT_ExecuteOptions) -> Result<SmallVec<[usize; 16]>> {
+    if options.is_null() {
+        return Ok(SmallVec::new());
+    }
+    // SAFETY: the caller's structure.
+    unsafe { check("PJRT_ExecuteOptions", options, PJRT_ExecuteOptions::STRUCT_SIZE) }?;
+    // SAFETY: checked.
+    let options = unsafe { &*options };
+    if options.num_send_ops > 0 || options.num_recv_ops > 0 {
+        return Err(Error::new(
+            Code::Unimplemented,
+            format!(
+                "host callbacks through send and recv are not supported on mps: {} sends, {} receives",
+                options.num_send_ops, options.num_recv_ops
+            ),
+        ));
+    }
+    // SAFETY: the caller's pointer and length.
+    let indices = unsafe { slice(options.non_donatable_input_indices, options.num_non_donatable_input_indices) };
+    indices
+        .iter()
+        .map(|index| usize::try_from(*index).map_err(|_| invalid(format!("non-donatable input index {index}"))))
+        .collect()
+}
+
+/// The buffers behind the caller's arguments.
+///
+/// # Safety
+/// `list` points to `count` handles, each null or alive.
+unsafe fn arguments<'a>(
+    executable: &LoadedExecutable,
+    list: *const *mut PJRT_Buffer,
+    count: usize,
+) -> Result<SmallVec<[&'a Arc<runtime::Buffer>; 16]>> {
+    // SAFETY: passed on to the caller.
+    let handles = unsafe { slice(list, count) };
+    let expected = executable.description().runtime().parameters().len();
+    if handles.len() != expected {
+        let name = executable.description().runtime().name();
+        return Err(invalid(format!("{name}: expected {expected} arguments, not {count}")));
+    }
+    let device = executable.devices()[0];
+    let mut arguments = SmallVec::with_capacity(handles.len());
+    for (index, handle) in handles.iter().enumerate() {
+        // SAFETY: passed on to the caller.
+        let buffer: &'a Buffer = unsafe { Buffer::get(*handle) }?;
+        if buffer.device() != device {
+            let name = executable.description().runtime().name();
+            return Err(invalid(format!("{name}: argument {index} lies on another device than the program runs on")));
+        }
+        arguments.push(buffer.runtime());
+    }
+    Ok(arguments)
+}
+
+entry! {
+    /// Runs the program. The outputs are there when their own events say so; the event of the call is for its effects, of
+    /// which it has none when it returns, and is ready.
+    PJRT_LoadedExecutable_Execute(args: PJRT_LoadedExecutable_Execute_Args, executable: LoadedExecutable) {
+        let description = executable.description();
+        if description.runtime().is_deleted() {
+            return Err(invalid(format!("{}: the executable has been deleted", description.runtime().name())));
+        }
+        if args.num_devices != 1 || executable.devices().len() != 1 {
+            let message = format!("expected a call on {} devices, not {}", executable.devices().len(), args.num_devices);
+            return Err(invalid(message));
+        }
+        if !args.execute_device.is_null() && args.execute_device != executable.devices()[0] {
+            return Err(invalid("the program was compiled for another device than it is to run on".into()));
+        }
+        if args.argument_lists.is_null() && args.num_args > 0 {
+            return Err(invalid("argument_lists is null".into()));
+        }
+        if args.output_lists.is_null() {
+            return Err(invalid("output_lists is null".into()));
+        }
+        // SAFETY: the caller's options, and the lists of one device, as was checked.
+        let (kept, list, outputs) = unsafe {
+            let list = if args.num_args > 0 { *args.argument_lists } else { std::ptr::null() };
+            (non_donatable(args.options)?, list, *args.output_lists)
+        };
+        // SAFETY: the caller passes that many handles.
+        let arguments = unsafe { arguments(executable, list, args.num_args) }?;
+        let results = description.runtime().execute(&arguments, &kept)?;
+        if results.len() != description.runtime().results().len() || (outputs.is_null() && !results.is_empty()) {
+            return Err(Error::new(Code::Internal, format!("{} results have no place", results.len())));
+        }
+        for (index, result) in results.into_iter().enumerate() {
+            let buffer = Buffer::new(executable.client(), result).give();
+            // SAFETY: the caller has room for the outputs of the program.
+            unsafe { outputs.add(index).write(buffer) };
+        }
+        if !args.device_complete_events.is_null() {
+            // SAFETY: the caller has room for the event of one device.
+            unsafe { args.device_complete_events.write(event::ready()) };
+        }
+        Ok(())
+    }
+}

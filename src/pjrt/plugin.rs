@@ -1,0 +1,33 @@
+//! The plugin itself: what is asked before there is a client.
+
+use pjrt_sys::{PJRT_Plugin_Attributes_Args, PJRT_Plugin_Initialize_Args};
+
+use super::named_value::{Constants, int64_list, string};
+
+/// jaxlib serialises programs to the version that is reported here: the one version that the reader knows in full.
+const STABLEHLO_VERSION: [i64; 3] = [1, 13, 0];
+/// The form of Shardy's attributes that jaxlib is asked for: the oldest.
+const SDY_VERSION: [i64; 3] = [0, 0, 1];
+
+static ATTRIBUTES: Constants<4> = Constants([
+    string(c"xla_version", c"none"),
+    int64_list(c"stablehlo_current_version", &STABLEHLO_VERSION),
+    int64_list(c"stablehlo_minimum_version", &STABLEHLO_VERSION),
+    int64_list(c"sdy_current_version", &SDY_VERSION),
+]);
+
+entry! {
+    /// Setting up once: nothing to do.
+    PJRT_Plugin_Initialize(_args: PJRT_Plugin_Initialize_Args) {
+        Ok(())
+    }
+}
+
+entry! {
+    /// The attributes of the plugin.
+    PJRT_Plugin_Attributes(args: PJRT_Plugin_Attributes_Args) {
+        args.attributes = ATTRIBUTES.0.as_ptr();
+        args.num_attributes = ATTRIBUTES.0.len();
+        Ok(())
+    }
+}

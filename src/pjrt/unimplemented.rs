@@ -1,0 +1,53 @@
+//! Functions of the API that are not implemented. Each says so by its name.
+
+use std::ffi::c_void;
+
+use pjrt_sys::PJRT_Error;
+
+use super::error;
+use crate::runtime::{Code, Error};
+
+macro_rules! unimplemented_entries {
+    ($($function:ident($Args:ty))*) => {$(
+        /// Not implemented.
+        pub(super) unsafe extern "C" fn $function(_: *mut $Args) -> *mut PJRT_Error {
+            let message = concat!(stringify!($function), " is not implemented by jax-mps");
+            error::give(Error::new(Code::Unimplemented, message))
+        }
+    )*};
+}
+
+unimplemented_entries! {
+    PJRT_Executable_Serialize(pjrt_sys::PJRT_Executable_Serialize_Args)
+    PJRT_Executable_DeserializeAndLoad(pjrt_sys::PJRT_Executable_DeserializeAndLoad_Args)
+    PJRT_CopyToDeviceStream_Destroy(pjrt_sys::PJRT_CopyToDeviceStream_Destroy_Args)
+    PJRT_CopyToDeviceStream_AddChunk(pjrt_sys::PJRT_CopyToDeviceStream_AddChunk_Args)
+    PJRT_CopyToDeviceStream_TotalBytes(pjrt_sys::PJRT_CopyToDeviceStream_TotalBytes_Args)
+    PJRT_CopyToDeviceStream_GranuleSize(pjrt_sys::PJRT_CopyToDeviceStream_GranuleSize_Args)
+    PJRT_CopyToDeviceStream_CurrentBytes(pjrt_sys::PJRT_CopyToDeviceStream_CurrentBytes_Args)
+    PJRT_TopologyDescription_Create(pjrt_sys::PJRT_TopologyDescription_Create_Args)
+    PJRT_Compile(pjrt_sys::PJRT_Compile_Args)
+    PJRT_Client_CreateViewOfDeviceBuffer(pjrt_sys::PJRT_Client_CreateViewOfDeviceBuffer_Args)
+    PJRT_AsyncHostToDeviceTransferManager_Destroy(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_TransferData(c_void)
+    PJRT_Client_CreateBuffersForAsyncHostToDevice(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_Device(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_BufferCount(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_BufferSize(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_SetBufferError(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_AddMetadata(c_void)
+    PJRT_Client_DmaMap(c_void)
+    PJRT_Client_DmaUnmap(c_void)
+    PJRT_TopologyDescription_Deserialize(c_void)
+    PJRT_Client_CreateAliasBuffer(c_void)
+    PJRT_Client_FulfillAliasBuffer(c_void)
+    PJRT_AsyncHostToDeviceTransferManager_TransferLiteral(c_void)
+    PJRT_Device_PoisonExecution(c_void)
+    PJRT_Device_CreateAsyncTrackingEvent(c_void)
+    PJRT_AsyncTrackingEvent_Destroy(c_void)
+    PJRT_Buffer_DonateWithControlDependency(c_void)
+    PJRT_Buffer_Bitcast(c_void)
+    PJRT_Device_ClearMemoryStats(c_void)
+    PJRT_TopologyDescription_MakeCanonicalShapeForMemorySpace(c_void)
+}
