@@ -1,6 +1,154 @@
+//! cholesky and triangular_solve, on the host's processor: MLX's Cholesky does not tell when it fails, its triangular
+//! solver multiplies by an inverse, and neither knows complex numbers.
 #![forbid(unsafe_code)]
 
-use super::Row;
+mod factor;
+mod field;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use self::factor::{System, cholesky, solve_triangular, transpose};
+use self::field::{Complex, Field, read, write};
+use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
+use crate::mlx::{self, Array, Dtype, HostFunction};
+use crate::program::{ElementType, Op, OpKind, TensorType, Transpose};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[];
+pub static ROWS: &[Row] = &[
+    Row {
+        name: "cholesky",
+        note: "on the host; NaN where the matrix is not positive definite; zeros in the other triangle",
+        elementwise: false,
+        lower: lower_cholesky,
+    },
+    Row { name: "triangular_solve", note: "on the host", elementwise: false, lower: lower_triangular_solve },
+];
+
+/// The dtype that matrices of this type are factored in.
+fn computed_in(context: &Context<'_>, op: &Op, element: ElementType) -> Result<Dtype, LowerError> {
+    match element {
+        ElementType::F32 | ElementType::BF16 | ElementType::F16 => Ok(Dtype::Float32),
+        ElementType::F64 => Ok(Dtype::Float64),
+        ElementType::C64 => Ok(Dtype::Complex64),
+        _ => Err(context.unsupported(op, &format!("matrices of {element}"))),
+    }
+}
+
+/// Rows and columns of the matrices of a batch.
+fn matrix(context: &Context<'_>, op: &Op, ty: &TensorType) -> Result<(usize, usize), LowerError> {
+    match ty.shape[..] {
+        [.., rows, columns] => Ok((rows as usize, columns as usize)),
+        _ => Err(context.invalid(op, &format!("{ty} is no matrix"))),
+    }
+}
+
+/// A kernel that runs the function on its inputs in the dtype named, and whose result has the shape and type given.
+fn on_host(
+    context: &Context<'_>,
+    op: &Op,
+    dtype: Dtype,
+    function: Arc<HostFunction>,
+    result: &TensorType,
+) -> Result<Lowered, LowerError> {
+    let shape = shape_i32(&result.shape)?;
+    let stored =
+        storage(result.element).ok_or_else(|| context.unsupported(op, &format!("mlx has no {}", result.element)))?;
+    if result.elements() == 0 {
+        return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, stored, stream)));
+    }
+    Ok(Lowered::one(move |inputs, stream| {
+        let inputs = inputs
+            .iter()
+            .map(|input| if input.dtype() == dtype { Ok((*input).clone()) } else { mlx::astype(input, dtype, stream) })
+            .collect::<mlx::Result<Vec<Array>>>()?;
+        let inputs: Vec<&Array> = inputs.iter().collect();
+        let result = mlx::host_call(&function, &inputs, &[(&shape, dtype)], stream)?.remove(0);
+        if stored == dtype { Ok(result) } else { mlx::astype(&result, stored, stream) }
+    })
+    .on_cpu())
+}
+
+fn lower_cholesky(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
+    let OpKind::Cholesky { lower } = op.kind else {
+        return Err(context.invalid(op, "attributes of cholesky are missing"));
+    };
+    let (operand, result) = (context.operand(op, 0)?, context.result(op, 0)?);
+    let (rows, columns) = matrix(context, op, operand)?;
+    if rows != columns || operand.shape != result.shape {
+        return Err(context.invalid(op, "square matrices expected, and as many results"));
+    }
+    fn each<T: Field>(n: usize, lower: bool) -> Arc<HostFunction> {
+        Arc::new(move |inputs, outputs| {
+            let bytes = n * n * T::BYTES;
+            for (input, output) in inputs[0].chunks_exact(bytes).zip(outputs[0].chunks_exact_mut(bytes)) {
+                let mut a: Vec<T> = read(input);
+                if !lower {
+                    // U of A = Uᴴ U is the conjugate transpose of L, made from the conjugates of the upper triangle.
+                    a = transpose(&a, n, n);
+                    a.iter_mut().for_each(|element| *element = element.conjugate());
+                }
+                cholesky(&mut a, n);
+                if !lower {
+                    a = transpose(&a, n, n);
+                    a.iter_mut().for_each(|element| *element = element.conjugate());
+                }
+                write(&a, output);
+            }
+            Ok(())
+        })
+    }
+    let dtype = computed_in(context, op, operand.element)?;
+    let function = match dtype {
+        Dtype::Float64 => each::<f64>(rows, lower),
+        Dtype::Complex64 => each::<Complex>(rows, lower),
+        _ => each::<f32>(rows, lower),
+    };
+    on_host(context, op, dtype, function, result)
+}
+
+fn lower_triangular_solve(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
+    let OpKind::TriangularSolve { left_side, lower, unit_diagonal, transpose_a } = op.kind else {
+        return Err(context.invalid(op, "attributes of triangular_solve are missing"));
+    };
+    let (a, b, result) = (context.operand(op, 0)?, context.operand(op, 1)?, context.result(op, 0)?);
+    let (n, width) = matrix(context, op, a)?;
+    let (rows, columns) = matrix(context, op, b)?;
+    if n != width
+        || n != (if left_side { rows } else { columns })
+        || a.rank() != b.rank()
+        || a.shape[..a.rank() - 2] != b.shape[..b.rank() - 2]
+        || b.shape != result.shape
+        || a.element != b.element
+    {
+        return Err(context.invalid(op, "the shapes do not fit"));
+    }
+    let system = System {
+        left: left_side,
+        lower,
+        unit_diagonal,
+        transposed: matches!(transpose_a, Transpose::Transpose | Transpose::Adjoint),
+        conjugated: transpose_a == Transpose::Adjoint,
+    };
+    if transpose_a == Transpose::Invalid {
+        return Err(context.invalid(op, "transpose_a is not set"));
+    }
+    fn each<T: Field>(system: System, n: usize, size: (usize, usize)) -> Arc<HostFunction> {
+        Arc::new(move |inputs, outputs| {
+            let (a_bytes, b_bytes) = (n * n * T::BYTES, size.0 * size.1 * T::BYTES);
+            let matrices = inputs[0].chunks_exact(a_bytes).zip(inputs[1].chunks_exact(b_bytes));
+            for ((a, b), output) in matrices.zip(outputs[0].chunks_exact_mut(b_bytes)) {
+                write(&solve_triangular::<T>(system, &read::<T>(a), &read::<T>(b), n, size), output);
+            }
+            Ok(())
+        })
+    }
+    let dtype = computed_in(context, op, a.element)?;
+    let function = match dtype {
+        Dtype::Float64 => each::<f64>(system, n, (rows, columns)),
+        Dtype::Complex64 => each::<Complex>(system, n, (rows, columns)),
+        _ => each::<f32>(system, n, (rows, columns)),
+    };
+    on_host(context, op, dtype, function, result)
+}

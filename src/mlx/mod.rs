@@ -4,6 +4,7 @@
 
 mod array;
 mod error;
+mod host_call;
 mod info;
 pub mod memory;
 mod ops;
@@ -12,6 +13,7 @@ mod stream;
 
 pub use array::{Array, Dtype, Scalar};
 pub use error::{Error, Result};
+pub use host_call::{HostFunction, host_call};
 pub use info::{gpu_name, version};
 pub use ops::*;
 pub use ops_shape::*;

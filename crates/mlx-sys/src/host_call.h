@@ -1,0 +1,42 @@
+// A step of MLX's graph that a function of the host computes.
+#pragma once
+#include <stddef.h>
+#include "mlx/c/array.h"
+#include "mlx/c/stream.h"
+#include "mlx/c/vector.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Reads the inputs' elements (row-major) and writes the outputs'. Returns 0, or another number after writing a
+// NUL-terminated message of at most `capacity` bytes. Runs on a thread of MLX.
+typedef int (*jax_mps_host_function)(
+    const void* data,
+    const void* const* inputs,
+    const size_t* input_bytes,
+    size_t input_count,
+    void* const* outputs,
+    const size_t* output_bytes,
+    size_t output_count,
+    char* message,
+    size_t capacity);
+
+// Builds the step on a CPU stream. `shapes` holds the outputs' shapes one after the other, `ranks` their lengths. The
+// inputs must be row-contiguous when evaluated. `drop` is called once on `data`, also on error.
+int jax_mps_host_call(
+    mlx_vector_array* results,
+    const mlx_array* inputs,
+    size_t input_count,
+    const int* shapes,
+    const size_t* ranks,
+    const mlx_dtype* dtypes,
+    size_t output_count,
+    jax_mps_host_function function,
+    void* data,
+    void (*drop)(void*),
+    mlx_stream stream);
+
+#ifdef __cplusplus
+}
+#endif

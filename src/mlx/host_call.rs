@@ -1,0 +1,147 @@
+//! Steps of MLX's graph that run Rust on the host: for what MLX has no function for.
+//!
+//! Nothing blocks: the function runs when the graph is evaluated, on a thread of MLX's CPU stream.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::slice;
+use std::sync::Arc;
+
+use super::array::{Array, Dtype};
+use super::error::Result;
+use super::ops::vector;
+use super::ops_shape::contiguous;
+use super::{Arrays, Stream};
+
+/// Reads the inputs' elements (row-major, native byte order) and writes all of the outputs'. An error surfaces when the
+/// results are waited for.
+pub type HostFunction = dyn Fn(&[&[u8]], &mut [&mut [u8]]) -> std::result::Result<(), String> + Send + Sync;
+
+/// Builds a step on a CPU stream with outputs of these shapes and dtypes.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn host_call(
+    function: &Arc<HostFunction>,
+    inputs: &[&Array],
+    outputs: &[(&[i32], Dtype)],
+    stream: Stream,
+) -> Result<Arrays> {
+    let inputs = inputs.iter().map(|input| contiguous(input, stream)).collect::<Result<Arrays>>()?;
+    let handles: Vec<mlx_sys::mlx_array> = inputs.iter().map(Array::raw).collect();
+    let shapes: Vec<i32> = outputs.iter().flat_map(|(shape, _)| shape.iter().copied()).collect();
+    let ranks: Vec<usize> = outputs.iter().map(|(shape, _)| shape.len()).collect();
+    let dtypes: Vec<mlx_sys::mlx_dtype> = outputs.iter().map(|(_, dtype)| dtype.raw()).collect();
+    let data: *mut Arc<HostFunction> = Box::into_raw(Box::new(function.clone()));
+    // SAFETY: the slices live during the call and have the lengths that they are passed with; `data` is what `run` and
+    // `release` expect, and the call takes it over.
+    vector(|results| unsafe {
+        mlx_sys::jax_mps_host_call(
+            results,
+            handles.as_ptr(),
+            handles.len(),
+            shapes.as_ptr(),
+            ranks.as_ptr(),
+            dtypes.as_ptr(),
+            outputs.len(),
+            Some(run),
+            data.cast(),
+            Some(release),
+            stream.raw(),
+        )
+    })
+}
+
+unsafe extern "C" fn release(data: *mut c_void) {
+    // SAFETY: `data` comes from Box::into_raw in `host_call`, and is released once.
+    drop(unsafe { Box::from_raw(data.cast::<Arc<HostFunction>>()) });
+}
+
+unsafe extern "C" fn run(
+    data: *const c_void,
+    inputs: *const *const c_void,
+    input_bytes: *const usize,
+    input_count: usize,
+    outputs: *const *mut c_void,
+    output_bytes: *const usize,
+    output_count: usize,
+    message: *mut c_char,
+    capacity: usize,
+) -> c_int {
+    // SAFETY: the primitive passes the live data of `host_call`, arrays of the counts given, and buffers of the bytes
+    // given (null where there are none); the outputs are fresh allocations that nothing else refers to.
+    let (function, inputs, mut outputs) = unsafe {
+        let function = &*data.cast::<Arc<HostFunction>>();
+        let inputs: Vec<&[u8]> = (0..input_count)
+            .map(|index| match (*inputs.add(index)).cast::<u8>() {
+                pointer if pointer.is_null() => &[][..],
+                pointer => slice::from_raw_parts(pointer, *input_bytes.add(index)),
+            })
+            .collect();
+        let outputs: Vec<&mut [u8]> = (0..output_count)
+            .map(|index| match (*outputs.add(index)).cast::<u8>() {
+                pointer if pointer.is_null() => &mut [][..],
+                pointer => {
+                    // A slice may not refer to memory that was never written.
+                    pointer.write_bytes(0, *output_bytes.add(index));
+                    slice::from_raw_parts_mut(pointer, *output_bytes.add(index))
+                }
+            })
+            .collect();
+        (function, inputs, outputs)
+    };
+    let text = match catch_unwind(AssertUnwindSafe(|| function(&inputs, &mut outputs))) {
+        Ok(Ok(())) => return 0,
+        Ok(Err(text)) => text,
+        Err(_) => "internal error: a host function panicked".to_owned(),
+    };
+    let length = text.len().min(capacity.saturating_sub(1));
+    // SAFETY: `message` has `capacity` bytes, of which `length` and the NUL are written.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr().cast::<c_char>(), message, length);
+        *message.add(length) = 0;
+    }
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DeviceKind, add, transpose};
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        let stream = Stream::get(DeviceKind::Cpu).unwrap();
+        let bytes: Vec<u8> = (0..6).collect();
+        let matrix = Array::from_bytes(&bytes, &[2, 3], Dtype::Uint8).unwrap();
+        // Lazy and strided on the way in, used lazily on the way out.
+        let sum = transpose(&add(&matrix, &matrix, stream).unwrap(), &[1, 0], stream).unwrap();
+        let function: Arc<HostFunction> = Arc::new(|inputs, outputs| {
+            outputs[0].copy_from_slice(inputs[0]);
+            outputs[1][0] = inputs[0].iter().sum();
+            Ok(())
+        });
+        let outputs: [(&[i32], Dtype); 2] = [(&[3, 2], Dtype::Uint8), (&[], Dtype::Uint8)];
+        let results = host_call(&function, &[&sum], &outputs, stream).unwrap();
+        let total = add(&results[0], &results[1], stream).unwrap();
+        drop(function);
+        stream.evaluate(&[&total]).unwrap();
+        assert_eq!(total.as_bytes().unwrap(), [30, 36, 32, 38, 34, 40]);
+    }
+
+    #[test]
+    fn errors_and_panics_surface() {
+        let stream = Stream::get(DeviceKind::Cpu).unwrap();
+        let failing: Arc<HostFunction> = Arc::new(|_, _| Err("no such matrix".to_owned()));
+        let results = host_call(&failing, &[], &[(&[1], Dtype::Float32)], stream).unwrap();
+        assert!(stream.evaluate(&[&results[0]]).unwrap_err().message.contains("no such matrix"));
+        let panicking: Arc<HostFunction> = Arc::new(|_, _| panic!("on purpose"));
+        let results = host_call(&panicking, &[], &[(&[1], Dtype::Float32)], stream).unwrap();
+        assert!(stream.evaluate(&[&results[0]]).unwrap_err().message.contains("panicked"));
+        // The stream lives on.
+        let one = Array::scalar(1f32).unwrap();
+        let two = add(&one, &one, stream).unwrap();
+        stream.evaluate(&[&two]).unwrap();
+        assert_eq!(two.as_bytes().unwrap(), 2f32.to_ne_bytes());
+    }
+}
