@@ -23,6 +23,7 @@ mod exponential;
 mod fft;
 mod formula;
 mod gather;
+mod indexing;
 mod linear_algebra;
 mod origin;
 mod plan;
