@@ -43,10 +43,8 @@ fn gather(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let offset_dims = indexing::dimensions(&attributes.offset_dims, shape.len())
         .ok_or_else(|| context.invalid(op, "offset_dims out of range"))?;
     let dropped = [&attributes.collapsed_slice_dims[..], &attributes.operand_batching_dims].concat();
-    let offsets: Vec<i32> = (0..operand.rank())
-        .filter(|&axis| !dropped.contains(&(axis as i64)))
-        .map(|axis| plan.window[axis])
-        .collect();
+    let offsets: Vec<i32> =
+        (0..operand.rank()).filter(|&axis| !dropped.contains(&(axis as i64))).map(|axis| plan.window[axis]).collect();
     if offsets.len() != offset_dims.len() || offsets.len() + plan.batch.len() != shape.len() {
         return Err(context.invalid(op, "offset_dims do not fit the slices"));
     }
@@ -128,5 +126,77 @@ impl Along {
         debug_assert_eq!(indices.dtype(), Dtype::Int32);
         let taken = mlx::take_along_axis(operand, &indices, self.axis, stream)?;
         mlx::transpose(&mlx::reshape(&taken, &self.apart, stream)?, &self.back, stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Builder, bytes, f32s, i32s, tensor};
+    use crate::program::{ElementType, Gather, OpKind};
+
+    #[test]
+    fn the_example_of_the_specification() {
+        let mut builder = Builder::default();
+        let operand = builder.argument(tensor(ElementType::I32, &[2, 3, 4, 2]));
+        let indices = builder.argument(tensor(ElementType::I64, &[2, 2, 3, 2]));
+        let gather = Gather {
+            offset_dims: vec![3, 4],
+            collapsed_slice_dims: vec![1],
+            operand_batching_dims: vec![0],
+            start_indices_batching_dims: vec![1],
+            start_index_map: vec![2, 1],
+            index_vector_dim: 3,
+            slice_sizes: vec![1, 1, 2, 2],
+            indices_are_sorted: false,
+        };
+        let result = builder.op(
+            OpKind::Gather(gather),
+            &[operand, indices],
+            vec![tensor(ElementType::I32, &[2, 2, 3, 2, 2])],
+            vec![],
+        );
+        let operand: Vec<i32> = (1..=48).collect();
+        let indices: Vec<i64> = vec![0, 0, 1, 0, 2, 1, 0, 1, 1, 1, 0, 9, 0, 0, 2, 1, 2, 2, 1, 2, 0, 1, 1, 0];
+        let outputs = builder.run(&result, &[bytes(&operand), bytes(&indices)]).unwrap();
+        let expected = [
+            1, 2, 3, 4, 3, 4, 5, 6, 13, 14, 15, 16, 33, 34, 35, 36, 35, 36, 37, 38, 41, 42, 43, 44, 1, 2, 3, 4, 13, 14,
+            15, 16, 21, 22, 23, 24, 43, 44, 45, 46, 33, 34, 35, 36, 27, 28, 29, 30,
+        ];
+        assert_eq!(i32s(&outputs[0]), expected);
+    }
+
+    /// Rows 0 and 299 of 300, then what extreme indices of each dtype are limited to.
+    #[test]
+    fn indices_are_limited_in_every_dtype() {
+        let gather = |element: ElementType, indices: Vec<u8>| {
+            let count = (indices.len() / element.bytes()) as i64;
+            let mut builder = Builder::default();
+            let operand = builder.argument(tensor(ElementType::F32, &[300]));
+            let starts = builder.argument(tensor(element, &[count]));
+            let gather = Gather {
+                offset_dims: vec![],
+                collapsed_slice_dims: vec![0],
+                operand_batching_dims: vec![],
+                start_indices_batching_dims: vec![],
+                start_index_map: vec![0],
+                index_vector_dim: 1,
+                slice_sizes: vec![1],
+                indices_are_sorted: false,
+            };
+            let result = builder.op(
+                OpKind::Gather(gather),
+                &[operand, starts],
+                vec![tensor(ElementType::F32, &[count])],
+                vec![],
+            );
+            let operand: Vec<f32> = (0..300).map(|value| value as f32).collect();
+            f32s(&builder.run(&result, &[bytes(&operand), indices]).unwrap()[0])
+        };
+        assert_eq!(gather(ElementType::U8, bytes(&[0u8, 255])), [0., 255.]);
+        assert_eq!(gather(ElementType::I8, bytes(&[-128i8, 127])), [0., 127.]);
+        assert_eq!(gather(ElementType::U16, bytes(&[299u16, 65535])), [299., 299.]);
+        assert_eq!(gather(ElementType::U32, bytes(&[1u32, u32::MAX])), [1., 299.]);
+        assert_eq!(gather(ElementType::I64, bytes(&[i64::MIN, i64::MAX, 1 << 32])), [0., 299., 299.]);
+        assert_eq!(gather(ElementType::U64, bytes(&[u64::MAX, 7])), [299., 7.]);
     }
 }

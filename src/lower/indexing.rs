@@ -69,8 +69,7 @@ impl Indexing {
             .ok()
             .filter(|&dimension| dimension <= indices.rank())
             .ok_or_else(|| invalid("index_vector_dim out of range"))?;
-        let components =
-            if vector_dimension < indices.rank() { indices.shape[vector_dimension] as usize } else { 1 };
+        let components = if vector_dimension < indices.rank() { indices.shape[vector_dimension] as usize } else { 1 };
         if components != starts.len() {
             return Err(invalid("the index vector has another length than start_index_map"));
         }
@@ -211,9 +210,7 @@ impl Indexing {
 /// Indices of any integer dtype limited to `0..=bound`, as int32. Unsigned and 64-bit ones are limited before they are
 /// narrowed, short ones after they are widened, so that none changes its value on the way.
 fn clamp(indices: &Array, bound: i32, stream: Stream) -> mlx::Result<Array> {
-    let limit = |a: &Array, low: &Array, high: &Array| {
-        mlx::minimum(&mlx::maximum(a, low, stream)?, high, stream)
-    };
+    let limit = |a: &Array, low: &Array, high: &Array| mlx::minimum(&mlx::maximum(a, low, stream)?, high, stream);
     match indices.dtype() {
         Dtype::Int64 => {
             let limited = limit(indices, &Array::scalar(0i64)?, &Array::scalar(i64::from(bound))?)?;
