@@ -63,8 +63,12 @@ impl Combiner {
         };
         match self {
             Combiner::First | Combiner::Second => vec![],
+            // -0 first: it changes nothing even when added to -0.
+            Combiner::Add if element == C64 => {
+                vec![[(-0f32).to_le_bytes(); 2].concat(), vec![0; width]]
+            }
             Combiner::Add | Combiner::Or | Combiner::Xor if !element.is_float() => vec![vec![0; width]],
-            Combiner::Add => [float(0.0), float(-0.0)].concat(),
+            Combiner::Add => [float(-0.0), float(0.0)].concat(),
             Combiner::Multiply | Combiner::And if element == Bool => vec![vec![1]],
             Combiner::Multiply if element.is_integer() => {
                 vec![1i128.to_le_bytes()[..width].to_vec()]

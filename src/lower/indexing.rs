@@ -3,7 +3,7 @@
 
 use super::{Context, LowerError, shape_i32};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
-use crate::program::{Op, TensorType};
+use crate::program::{Literal, Op, TensorType};
 
 /// Where the slices of an operand start, as the attributes of gather and scatter say. Slices are counted along one batch
 /// axis: the dimensions of the indices without the index vector's, flattened.
@@ -168,6 +168,18 @@ impl Indexing {
             });
         }
         Ok(all)
+    }
+
+    /// Whether slices at these constant indices lie in the operand as they are.
+    pub fn constant_in_bounds(&self, indices: &Literal) -> bool {
+        let Some(values) = indices.integers() else { return false };
+        // Row-major: what follows the index vector's dimension varies faster than its components.
+        let after: usize = self.indices.iter().skip(self.vector_dimension + 1).map(|&size| size as usize).product();
+        values.iter().enumerate().all(|(position, &value)| {
+            let component =
+                if self.vector_dimension < self.indices.len() { position / after % self.components } else { 0 };
+            (0..=i128::from(self.bound(component))).contains(&value)
+        })
     }
 
     /// Greatest start in the dimension of an index component.

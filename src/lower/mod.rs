@@ -21,6 +21,7 @@ mod dynamic_slice;
 mod error;
 mod exponential;
 mod fft;
+mod float_order;
 mod formula;
 mod gather;
 mod indexing;
