@@ -18,11 +18,12 @@ MATRIX = (("0.10.2", "3.11"), ("0.9.0", "3.13"), ("0.12.0.1", "3.13"))
 
 def find_python(version: str) -> str | None:
     """An interpreter of ``version`` from PATH or pyenv."""
-    if found := shutil.which(f"python{version}"):
-        return found
-    versions = pathlib.Path.home() / ".pyenv" / "versions"
-    candidates = sorted(versions.glob(f"{version}.*/bin/python3"))
-    return str(candidates[-1]) if candidates else None
+    installed = (pathlib.Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python3")
+    for candidate in [shutil.which(f"python{version}"), *sorted(installed)]:
+        # pyenv puts a script on PATH for versions that are not switched on.
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
+            return str(candidate)
+    return None
 
 
 def make_environment(folder: pathlib.Path, python: str, jax: str) -> pathlib.Path:
