@@ -10,7 +10,7 @@ use pjrt_sys::{
     PJRT_Buffer, PJRT_Buffer_Type, PJRT_Client, PJRT_Executable, PJRT_Extension_Base, PJRT_TopologyDescription,
 };
 
-use super::super::abi::{Function, EXTENSION_TYPE_LAYOUTS, structures};
+use super::super::abi::{EXTENSION_TYPE_LAYOUTS, Function, structures};
 use super::super::buffer::Buffer;
 use super::super::call::Handle;
 use super::super::client::Client;

@@ -6,7 +6,7 @@ use std::ptr;
 
 use pjrt_sys::{PJRT_Executable, PJRT_Extension_Base};
 
-use super::super::abi::{Function, EXTENSION_TYPE_SHARDINGS, structures};
+use super::super::abi::{EXTENSION_TYPE_SHARDINGS, Function, structures};
 use super::super::executable::Executable;
 use super::Extension;
 
