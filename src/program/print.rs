@@ -12,7 +12,7 @@ impl Display for Program {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "module @{}{} {{", self.name, Braced(&self.attributes))?;
         for (name, mesh) in &self.meshes {
-            writeln!(formatter, "  sdy.mesh @{name} = {mesh:?}")?;
+            writeln!(formatter, "  sdy.mesh @{name} = {mesh}")?;
         }
         for function in &self.functions {
             write!(formatter, "{function}")?;
@@ -159,7 +159,7 @@ impl Display for Attribute {
             Attribute::Integers(items) => write!(formatter, "array{items:?}"),
             Attribute::Floats(items) => write!(formatter, "array{items:?}"),
             Attribute::Enum(text) => write!(formatter, "#{text}"),
-            Attribute::Sharding(sharding) => write!(formatter, "#sdy {sharding:?}"),
+            Attribute::Sharding(sharding) => write!(formatter, "{sharding}"),
             Attribute::Opaque(text) => write!(formatter, "opaque<{text:?}>"),
         }
     }

@@ -1,6 +1,8 @@
 //! Shardy's attributes as data (openxla/shardy, shardy/dialect/sdy/ir/attrs.td).
 #![forbid(unsafe_code)]
 
+use std::fmt::{self, Display, Formatter};
+
 /// A named axis of a mesh with its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeshAxis {
@@ -92,4 +94,110 @@ pub enum Attribute {
     DimensionSharding(DimensionSharding),
     /// Any other (op sharding rules, propagation edges …): its mnemonic and printed fields.
     Other(String, String),
+}
+
+/// Writes items with commas between them.
+fn list<T: Display>(formatter: &mut Formatter<'_>, items: &[T]) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        write!(formatter, "{}{item}", if index > 0 { ", " } else { "" })?;
+    }
+    Ok(())
+}
+
+// The texts below are Shardy's own, without `#sdy` and mnemonic.
+
+impl Display for MeshAxis {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}={}", self.name, self.size)
+    }
+}
+
+impl Display for Mesh {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("<[")?;
+        list(formatter, &self.axes)?;
+        formatter.write_str("]")?;
+        if !self.device_ids.is_empty() {
+            formatter.write_str(", device_ids=[")?;
+            list(formatter, &self.device_ids)?;
+            formatter.write_str("]")?;
+        }
+        formatter.write_str(">")
+    }
+}
+
+impl Display for AxisRef {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.name)?;
+        if let Some((pre_size, size)) = self.sub_axis {
+            write!(formatter, ":({pre_size}){size}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for DimensionSharding {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("{")?;
+        list(formatter, &self.axes)?;
+        if !self.is_closed {
+            formatter.write_str(if self.axes.is_empty() { "?" } else { ", ?" })?;
+        }
+        formatter.write_str("}")?;
+        if let Some(priority) = self.priority {
+            write!(formatter, "p{priority}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for TensorSharding {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match &self.mesh {
+            MeshOrRef::Symbol(name) => write!(formatter, "<@{name}, [")?,
+            MeshOrRef::Inline(mesh) => write!(formatter, "<mesh{mesh}, [")?,
+        }
+        list(formatter, &self.dimensions)?;
+        formatter.write_str("]")?;
+        if !self.replicated_axes.is_empty() {
+            formatter.write_str(", replicated={")?;
+            list(formatter, &self.replicated_axes)?;
+            formatter.write_str("}")?;
+        }
+        if !self.unreduced_axes.is_empty() {
+            let reduction = match self.reduction_op {
+                ReductionOp::Sum => "",
+                ReductionOp::Max => "max",
+                ReductionOp::Min => "min",
+            };
+            write!(formatter, ", unreduced={reduction}{{")?;
+            list(formatter, &self.unreduced_axes)?;
+            formatter.write_str("}")?;
+        }
+        formatter.write_str(">")
+    }
+}
+
+impl Display for Attribute {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Attribute::Mesh(mesh) => write!(formatter, "#sdy.mesh{mesh}"),
+            Attribute::Sharding(sharding) => write!(formatter, "#sdy.sharding{sharding}"),
+            Attribute::ShardingPerValue(shardings) => {
+                formatter.write_str("#sdy.sharding_per_value<[")?;
+                list(formatter, shardings)?;
+                formatter.write_str("]>")
+            }
+            Attribute::ManualAxes(axes) => {
+                formatter.write_str("#sdy<manual_axes{")?;
+                for (index, axis) in axes.iter().enumerate() {
+                    write!(formatter, "{}{axis:?}", if index > 0 { ", " } else { "" })?;
+                }
+                formatter.write_str("}>")
+            }
+            Attribute::AxisRef(axis) => write!(formatter, "#sdy<axis_ref{axis}>"),
+            Attribute::DimensionSharding(dimension) => write!(formatter, "#sdy<dimension_sharding{dimension}>"),
+            Attribute::Other(mnemonic, fields) => write!(formatter, "#sdy.{mnemonic}<{fields}>"),
+        }
+    }
 }

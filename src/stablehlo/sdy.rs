@@ -214,37 +214,57 @@ fn tensor_mapping(context: &mut Context<'_>, id: AttributeId) -> Result<Vec<Vec<
     Ok(dimensions)
 }
 
-/// The fields of an op sharding rule as text: they only guide propagation.
-fn op_sharding_rule(context: &mut Context<'_>, mut cursor: Cursor<'_>) -> Result<String, ReadError> {
-    let context_cursor = &mut cursor;
-    let mut ids = Vec::new();
-    let sizes = context_cursor.signed_varints()?;
-    for _ in 0..2 {
-        let count = context_cursor.count("tensor mappings")?;
-        let mut mappings = Vec::with_capacity(count);
-        for _ in 0..count {
-            mappings.push(AttributeId(context_cursor.index(context.module.attributes.len(), "attribute")? as u32));
-        }
-        ids.push(mappings);
-    }
-    let mut mappings = Vec::new();
-    for side in ids {
-        let side: Result<Vec<_>, _> =
-            side.into_iter().map(|id| context.nested(|context| tensor_mapping(context, id))).collect();
-        mappings.push(side?);
-    }
+/// An op sharding rule as Shardy's own text: rules only guide propagation.
+fn op_sharding_rule<'a>(context: &mut Context<'a>, mut cursor: Cursor<'a>) -> Result<String, ReadError> {
+    let sizes = cursor.signed_varints()?;
+    let mappings = [list(context, &mut cursor, tensor_mapping)?, list(context, &mut cursor, tensor_mapping)?];
     let reduction = cursor.signed_varints()?;
     let need_replication = cursor.signed_varints()?;
     let permutation = cursor.signed_varints()?;
     let blocked_propagation = cursor.signed_varints()?;
     let is_custom = cursor.byte()? != 0;
     cursor.finish("an op sharding rule")?;
-    Ok(format!(
-        "operands={:?}, results={:?}, factor_sizes={sizes:?}, reduction={reduction:?}, \
-         need_replication={need_replication:?}, permutation={permutation:?}, \
-         blocked_propagation={blocked_propagation:?}, custom={is_custom}",
-        mappings[0], mappings[1]
-    ))
+    let side = |mappings: &[Vec<Vec<i64>>]| {
+        let tensors: Vec<String> = mappings
+            .iter()
+            .map(|dimensions| {
+                let dimensions: Vec<String> =
+                    dimensions.iter().map(|factors| factors.iter().map(|&factor| symbol(factor)).collect()).collect();
+                format!("[{}]", dimensions.join(", "))
+            })
+            .collect();
+        tensors.join(", ")
+    };
+    let mut text = format!("({})->({})", side(&mappings[0]), side(&mappings[1]));
+    if !sizes.is_empty() {
+        let sizes: Vec<String> =
+            sizes.iter().zip(0..).map(|(size, factor)| format!("{}={size}", symbol(factor))).collect();
+        text.push_str(&format!(" {{{}}}", sizes.join(", ")));
+    }
+    for (name, factors) in [
+        ("reduction", reduction),
+        ("need_replication", need_replication),
+        ("permutation", permutation),
+        ("blocked_propagation", blocked_propagation),
+    ] {
+        if !factors.is_empty() {
+            let factors: Vec<String> = factors.iter().map(|&factor| symbol(factor)).collect();
+            text.push_str(&format!(" {name}={{{}}}", factors.join(", ")));
+        }
+    }
+    if is_custom {
+        text.push_str(", custom");
+    }
+    Ok(text)
+}
+
+/// Shardy's name of a factor: i to z, then z_1 and so on.
+fn symbol(factor: i64) -> String {
+    const AT_Z: i64 = 17;
+    match u8::try_from(factor) {
+        Ok(small) if factor <= AT_Z => char::from(b'i' + small).to_string(),
+        _ => format!("z_{}", factor.saturating_sub(AT_Z)),
+    }
 }
 
 fn axis_ref_list(context: &mut Context<'_>, id: AttributeId) -> Result<Vec<AxisRef>, ReadError> {
@@ -257,6 +277,12 @@ fn axis_ref_list(context: &mut Context<'_>, id: AttributeId) -> Result<Vec<AxisR
     Ok(axes)
 }
 
+/// Axes in braces.
+fn braces(axes: &[AxisRef]) -> String {
+    let axes: Vec<String> = axes.iter().map(AxisRef::to_string).collect();
+    format!("{{{}}}", axes.join(", "))
+}
+
 /// The fields of one all-to-all parameter as text.
 fn all_to_all_param(context: &mut Context<'_>, id: AttributeId) -> Result<String, ReadError> {
     let (code, mut cursor) = open(context, id)?;
@@ -266,7 +292,7 @@ fn all_to_all_param(context: &mut Context<'_>, id: AttributeId) -> Result<String
     let axes = list(context, &mut cursor, axis_ref)?;
     let (from, to) = (cursor.signed_varint()?, cursor.signed_varint()?);
     cursor.finish("an all-to-all parameter")?;
-    Ok(format!("{axes:?}: {from}->{to}"))
+    Ok(format!("{}: {from}->{to}", braces(&axes)))
 }
 
 /// Any attribute of Shardy.
@@ -275,7 +301,7 @@ pub(super) fn attribute(context: &mut Context<'_>, id: AttributeId) -> Result<At
     let other = |name: &str, fields: String| Attribute::Other(name.to_owned(), fields);
     Ok(match code {
         code::MANUAL_AXES => Attribute::ManualAxes(manual_axes(context, id)?),
-        code::MESH_AXIS => other("mesh_axis", format!("{:?}", mesh_axis(context, id)?)),
+        code::MESH_AXIS => other("mesh_axis", mesh_axis(context, id)?.to_string()),
         code::MESH => Attribute::Mesh(mesh(context, id)?),
         code::SUB_AXIS_INFO => other("sub_axis_info", format!("{:?}", sub_axis(context, id)?)),
         code::AXIS_REF => Attribute::AxisRef(axis_ref(context, id)?),
@@ -289,11 +315,12 @@ pub(super) fn attribute(context: &mut Context<'_>, id: AttributeId) -> Result<At
         code::DIM_MAPPING => other("dim_mapping", format!("{:?}", dim_mapping(context, id)?)),
         code::TENSOR_MAPPING => other("tensor_mapping", format!("{:?}", tensor_mapping(context, id)?)),
         code::OP_SHARDING_RULE => other("op_sharding_rule", op_sharding_rule(context, cursor)?),
-        code::AXIS_REF_LIST => other("axis_ref_list", format!("{:?}", axis_ref_list(context, id)?)),
+        code::AXIS_REF_LIST => other("axis_ref_list", braces(&axis_ref_list(context, id)?)),
         code::LIST_OF_AXIS_REF_LISTS => {
             let lists = list(context, &mut cursor, axis_ref_list)?;
             cursor.finish("lists of axes")?;
-            other("list_of_axis_ref_lists", format!("{lists:?}"))
+            let lists: Vec<String> = lists.iter().map(|axes| braces(axes)).collect();
+            other("list_of_axis_ref_lists", format!("[{}]", lists.join(", ")))
         }
         code::ALL_TO_ALL_PARAM => other("all_to_all_param", all_to_all_param(context, id)?),
         code::ALL_TO_ALL_PARAM_LIST => {

@@ -135,6 +135,22 @@ impl<'a> BuiltinAttribute<'a> {
     }
 }
 
+/// Floats that got encodings late, from code 21 on.
+const NARROW_FLOATS: [&str; 12] = [
+    "tf32",
+    "f8E5M2",
+    "f8E4M3",
+    "f8E4M3FN",
+    "f8E5M2FNUZ",
+    "f8E4M3FNUZ",
+    "f8E4M3B11FNUZ",
+    "f8E3M4",
+    "f4E2M1FN",
+    "f6E2M3FN",
+    "f6E3M2FN",
+    "f8E8M0FNU",
+];
+
 impl BuiltinType {
     /// Decodes a type in the builtin dialect's own encoding.
     pub fn decode<'a>(module: &'a Module<'a>, entry: &Entry<'a>) -> Result<Self, ReadError> {
@@ -178,6 +194,7 @@ impl BuiltinType {
             16 | 17 => return Ok(Other("unranked memref")),
             18 => return Ok(Other("unranked tensor")),
             19 | 20 => return Ok(Other("vector")),
+            21..=32 => Float(NARROW_FLOATS[code as usize - 21]),
             _ => return Err(ReadError::unsupported(format!("builtin type of kind {code}"))),
         };
         cursor.finish("a builtin type")?;
@@ -199,22 +216,27 @@ fn scalar<'a>(module: &'a Module<'a>, ty: TypeId) -> Result<Option<Scalar>, Read
         return Ok(None);
     }
     if !entry.is_custom {
-        // Narrow floats have no encoding of their own: `f8E4M3FN`.
+        // Older writers have no encoding for narrow floats: `f8E4M3FN`.
         let text = entry.contents.clone().nul_terminated()?;
-        let width = text.get(1..2).and_then(|digit| std::str::from_utf8(digit).ok()?.parse().ok());
-        return Ok(if text.first() == Some(&b'f') { width.map(Scalar::Float) } else { None });
+        return Ok(std::str::from_utf8(text).ok().and_then(float_width).map(Scalar::Float));
     }
     Ok(match BuiltinType::decode(module, entry)? {
         BuiltinType::Integer(width, is_unsigned) => Some(Scalar::Integer(width, is_unsigned)),
         BuiltinType::Index => Some(Scalar::Integer(64, false)),
-        BuiltinType::Float(name) => Some(Scalar::Float(match name {
-            "bf16" | "f16" => 16,
-            "f32" => 32,
-            "f64" => 64,
-            _ => 128,
-        })),
+        BuiltinType::Float(name) => float_width(name).map(Scalar::Float),
         _ => None,
     })
+}
+
+/// The width of a float type by its name: `f32`, `f8E4M3FN`.
+fn float_width(name: &str) -> Option<u32> {
+    match name {
+        "bf16" => return Some(16),
+        "tf32" => return Some(19),
+        _ => {}
+    }
+    let digits = name.strip_prefix('f')?.split('E').next()?;
+    digits.parse().ok()
 }
 
 /// Extends `width` bits to a number.

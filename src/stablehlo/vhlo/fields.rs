@@ -147,13 +147,21 @@ impl<'c, 'a> Fields<'c, 'a> {
         }
     }
 
-    fn tensor_of(&mut self, name: &str, element: ElementType, rank: usize) -> Result<(Vec<i64>, Vec<i64>), Failure> {
+    /// Shape and elements of a tensor of integers or bools.
+    fn tensor(&mut self, name: &str, element: ElementType) -> Result<(Vec<i64>, Vec<i64>), Failure> {
         let literal = self.literal(name)?;
-        if literal.ty.element != element || literal.ty.rank() != rank {
-            return Err(format!("attribute {name}: expected {element} of rank {rank}, came {}", literal.ty).into());
+        if literal.ty.element != element {
+            return Err(format!("attribute {name}: expected elements of {element}, came {}", literal.ty).into());
         }
         let integers = self.context.integers_of(&literal, 0)?;
         Ok((literal.ty.shape, integers))
+    }
+
+    fn tensor_of(&mut self, name: &str, element: ElementType, rank: usize) -> Result<(Vec<i64>, Vec<i64>), Failure> {
+        match self.tensor(name, element)? {
+            (shape, integers) if shape.len() == rank => Ok((shape, integers)),
+            (shape, _) => Err(format!("attribute {name}: expected rank {rank}, came shape {shape:?}").into()),
+        }
     }
 
     /// A list of integers.
@@ -166,13 +174,14 @@ impl<'c, 'a> Fields<'c, 'a> {
         Ok(self.tensor_of(name, ElementType::Bool, 1)?.1.into_iter().map(|value| value != 0).collect())
     }
 
-    /// A list of lists of integers of one length.
+    /// A list of lists of integers of one length. An empty one may be of any rank: `tensor<0xi64>`.
     pub fn matrix(&mut self, name: &str) -> Result<Vec<Vec<i64>>, Failure> {
-        let (shape, integers) = self.tensor_of(name, ElementType::I64, 2)?;
-        let columns = usize::try_from(shape[1]).unwrap_or(0);
-        if columns == 0 {
-            return Ok(Vec::new());
-        }
+        let (shape, integers) = match self.tensor(name, ElementType::I64)? {
+            (_, integers) if integers.is_empty() => return Ok(Vec::new()),
+            (shape, integers) if shape.len() == 2 => (shape, integers),
+            (shape, _) => return Err(format!("attribute {name}: expected rank 2, came shape {shape:?}").into()),
+        };
+        let columns = usize::try_from(shape[1]).map_err(|_| format!("attribute {name}: shape {shape:?}"))?;
         Ok(integers.chunks_exact(columns).map(<[i64]>::to_vec).collect())
     }
 
@@ -277,8 +286,8 @@ impl<'c, 'a> Fields<'c, 'a> {
     pub fn collective(&mut self, groups: &str, has_global_ids: bool) -> Result<Collective, Failure> {
         let groups = self.matrix(groups)?;
         let id = self.integer("channel_id")?;
-        // VHLO keeps no type for these channels: they connect devices.
-        let channel = Channel { id, kind: i64::from(id != 0) };
+        // VHLO keeps no type for the channels of collectives.
+        let channel = Channel { id, kind: 0 };
         let use_global_device_ids = if has_global_ids { self.boolean("use_global_device_ids")? } else { false };
         Ok(Collective { groups, channel, use_global_device_ids })
     }

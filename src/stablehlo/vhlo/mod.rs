@@ -112,6 +112,12 @@ pub(super) fn find(name: &str) -> Option<&'static Form> {
     FAMILIES.iter().flat_map(|family| family.iter()).find(|form| form.name == name)
 }
 
+/// All forms.
+#[cfg(test)]
+pub(super) fn forms() -> impl Iterator<Item = &'static Form> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
 /// Forms that end a block.
 pub(super) fn is_terminator(name: &str) -> bool {
     name == "return_v1"

@@ -1,0 +1,51 @@
+"""Makes the reader's test data with jaxlib (written with jax 0.10.2).
+
+    python make.py
+
+Writes all_ops.mlirbc (every op form of VHLO 1.13, and constants of every element type) from all_ops.mlir, and
+beside it, for that file and for each file of ../stablehlo-1.13, NAME.mlir.xz: jaxlib's own reading of the very
+bytes, as MLIR's generic text.
+"""
+
+import lzma
+from pathlib import Path
+
+from jax._src.interpreters import mlir
+from jax._src.lib import _jax
+from jaxlib.mlir import ir
+from jaxlib.mlir.dialects import stablehlo
+
+HERE = Path(__file__).parent
+TARGET = "1.13.0"
+
+
+def keep_results(module):
+    """Uses all results at the end of each function: serialization drops dead ops."""
+    for function in module.body.operations:
+        ops = list(function.regions[0].blocks[0].operations)
+        results = [result for op in ops for result in op.results if not str(result.type).startswith("tuple")]
+        if results:
+            with ir.InsertionPoint(ops[-1]), ir.Location.unknown():
+                stablehlo.custom_call([], results, "keep", has_side_effect=True)
+
+
+def write_bytes(source, target):
+    with mlir.make_ir_context():
+        module = ir.Module.parse(source.read_text())
+        keep_results(module)
+        module.operation.verify()
+        target.write_bytes(_jax.mlir.serialize_portable_artifact(module, TARGET, True))
+
+
+def write_text(source):
+    context = mlir.make_ir_context()
+    with context:
+        module = _jax.mlir.deserialize_portable_artifact(source.read_bytes(), context)
+        text = module.operation.get_asm(print_generic_op_form=True, large_elements_limit=None)
+    target = HERE / f"{source.stem}.mlir.xz"
+    target.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+write_bytes(HERE / "all_ops.mlir", HERE / "all_ops.mlirbc")
+for artifact in [HERE / "all_ops.mlirbc", *sorted((HERE.parent / "stablehlo-1.13").glob("*.mlirbc"))]:
+    write_text(artifact)
