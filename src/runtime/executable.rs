@@ -230,9 +230,11 @@ impl Executable {
             }
             arrays.push(buffer.array()?);
         }
+        let donates = |index: usize| self.donated.contains(&index) && !non_donatable.contains(&index);
+        self.check_donations(arguments, &donates)?;
         let mut taken: HashSet<*const u8> = HashSet::new();
         for (index, buffer) in arguments.iter().enumerate() {
-            if self.donated.contains(&index) && !non_donatable.contains(&index) {
+            if donates(index) {
                 buffer.delete();
             } else if arrays[index].size() > 0 {
                 taken.insert(arrays[index].data()?);
@@ -249,6 +251,24 @@ impl Executable {
                 Buffer::new(result.ty, &result.dims, device, result.memory, Some(array), completion.clone())
             })
             .collect())
+    }
+}
+
+impl Executable {
+    /// A buffer that is given away may not be used by the same call in another place.
+    fn check_donations(&self, arguments: &[&Arc<Buffer>], donates: &impl Fn(usize) -> bool) -> Result<(), Error> {
+        for &index in self.donated.iter().filter(|&&index| donates(index)) {
+            let same = |other: &usize| *other != index && Arc::ptr_eq(arguments[index], arguments[*other]);
+            if let Some(other) = (0..arguments.len()).find(same) {
+                let (name, twice) = (&self.name, donates(other));
+                let what = if twice { "donate the same buffer twice" } else { "donate a buffer that is also used" };
+                return Err(Error::new(
+                    Code::InvalidArgument,
+                    format!("{name}: attempt to {what} in one call: arguments {index} and {other}"),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
