@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::arithmetic::unary;
+use super::exponential::{cos, exp, sin};
 use super::formula::Formula;
 use super::{Context, LowerError, Lowered, Row};
 use crate::mlx::{self, Array, DeviceKind, Dtype, Stream};
-use crate::program::Op;
+use crate::program::{ElementType, Op};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
@@ -76,7 +77,7 @@ fn is_finite(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> 
     if element.is_small_float() {
         return Err(context.unsupported(op, "small floats are only converted and moved"));
     }
-    Ok(unary(crate::program::ElementType::Bool, Formula::is_finite))
+    Ok(unary(ElementType::Bool, Formula::is_finite))
 }
 
 /// a > b, real parts first.
@@ -106,19 +107,174 @@ pub fn sign(z: &Formula) -> Formula {
     z.equal(0.0).select(z, sign)
 }
 
-/// a / b by Smith's method.
+/// a / b. MLX's GPU code squares the parts of b: Smith's method does not overflow.
 pub fn divide(a: &Formula, b: &Formula) -> Formula {
-    a / b
+    if a.stream().kind() == DeviceKind::Cpu { a / b } else { divide_by_parts(a, b) }
 }
 
-/// a^b.
+fn divide_by_parts(a: &Formula, b: &Formula) -> Formula {
+    let (ar, ai, br, bi) = (a.real(), a.imag(), b.real(), b.imag());
+    let swap = br.abs().less(bi.abs());
+    // (ar + i ai) / (br + i bi) = (ai - i ar) / (bi - i br): the greater part of the divisor comes first.
+    let (nr, ni) = (swap.select(&ai, &ar), swap.select(&-&ar, &ai));
+    let (dr, di) = (swap.select(&bi, &br), swap.select(&-&br, &bi));
+    let ratio = &di / &dr;
+    let scale = &dr + &di * &ratio;
+    let (re, im) = ((&nr + &ni * &ratio) / &scale, (&ni - &nr * &ratio) / &scale);
+    // C's rules for a zero divisor, and for infinities.
+    let zero = dr.equal(0.0);
+    let infinite = dr.is_inf();
+    let sign = dr.constant(1.0).copysign(&br);
+    let re = zero.select(&(&ar / (&sign * 0.0)), re);
+    let im = zero.select(&(&ai / (&sign * 0.0)), im);
+    let vanishes = both(&infinite, &both(&ar.is_finite(), &ai.is_finite()));
+    let re = vanishes.select(&re.constant(0.0).copysign(&(&ar * &br.sign_number() + &ai * &bi.sign_number())), re);
+    let im = vanishes.select(&im.constant(0.0).copysign(&(&ai * &br.sign_number() - &ar * &bi.sign_number())), im);
+    // An infinite dividend stays infinite where the formula gives NaN twice.
+    let diverges = both(&either(&ar.is_inf(), &ai.is_inf()), &both(&br.is_finite(), &bi.is_finite()));
+    let diverges = both(&diverges, &both(&re.is_nan(), &im.is_nan()));
+    let unit = |x: &Formula| x.is_inf().select(&x.constant(1.0), 0.0).copysign(x);
+    let (ur, ui) = (unit(&ar), unit(&ai));
+    let re = diverges.select(&((&ur * &br + &ui * &bi) * f64::INFINITY), re);
+    let im = diverges.select(&((&ui * &br - &ur * &bi) * f64::INFINITY), im);
+    of_parts(&re, &im)
+}
+
+fn both(a: &Formula, b: &Formula) -> Formula {
+    a.apply2(b, mlx::logical_and)
+}
+
+fn either(a: &Formula, b: &Formula) -> Formula {
+    a.apply2(b, mlx::logical_or)
+}
+
+/// a^b = |a|^c e^(-d arg a) (cos, sin)(d ln |a| + c arg a), b = c + i d.
 pub fn power(a: &Formula, b: &Formula) -> Formula {
-    a.power(b)
+    let (c, d) = (b.real(), b.imag());
+    let magnitude = abs(a);
+    let argument = a.imag().arctan2(a.real());
+    let size = magnitude.power(&c) * exp(&-(&d * &argument));
+    let logarithm = magnitude.log();
+    // 0 · -inf would be NaN: a real exponent turns by c arg a alone.
+    let turn = d.equal(0.0).select(&d, &d * &logarithm) + &c * &argument;
+    let general = of_parts(&(&size * cos(&turn)), &(&size * sin(&turn)));
+    let zero = magnitude.equal(0.0);
+    // 0^0 = 1, 0^positive = 0, and nothing else of 0 is defined.
+    let one = either(&b.equal(0.0), &a.equal(1.0));
+    let nothing = both(&zero, &both(&c.greater(0.0), &d.equal(0.0)));
+    let result = nothing.select(&a.constant(0.0), general);
+    one.select(&a.constant(1.0), result)
 }
 
 /// -i log((b + i a) / sqrt(a² + b²)).
 pub fn atan2(a: &Formula, b: &Formula) -> Formula {
-    let i = of_parts(&a.real().constant(0.0), &a.real().constant(1.0));
-    let quotient = (b + &i * a) / (a * a + b * b).sqrt();
+    let zero = a.real().constant(0.0);
+    let i = of_parts(&zero, &zero.constant(1.0));
+    let quotient = divide(&(b + &i * a), &(a * a + b * b).sqrt());
     -(i * quotient.log())
+}
+
+/// e^z - 1 = expm1(x) cos y - 2 sin²(y/2) + i eˣ sin y: nothing cancels near 0.
+pub fn expm1(z: &Formula) -> Formula {
+    let (x, y) = (z.real(), z.imag());
+    let half = sin(&(&y * 0.5));
+    let re = x.expm1() * cos(&y) - &half * &half * 2.0;
+    let im = exp(&x) * sin(&y);
+    // On the real axis inf · 0 is not meant.
+    let real = y.equal(0.0);
+    of_parts(&real.select(&x.expm1(), re), &real.select(&y, im))
+}
+
+/// |z|^(-1/2) at half the opposite angle.
+pub fn rsqrt(z: &Formula) -> Formula {
+    let size = abs(z).rsqrt();
+    let angle = z.imag().arctan2(z.real()) * -0.5;
+    let (re, im) = (&size * cos(&angle), &size * sin(&angle));
+    // 0: inf + NaN i, as XLA has it; an infinite number: 0.
+    let infinite = either(&z.real().is_inf(), &z.imag().is_inf());
+    let zero = z.equal(0.0);
+    let re = zero.select(&re.constant(f64::INFINITY), infinite.select(&re.constant(0.0), re));
+    let im = zero.select(&im.constant(f64::NAN), infinite.select(&im.constant(0.0), im));
+    of_parts(&re, &im)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bytes, elementwise, f32s};
+    use super::*;
+    use crate::program::ElementType::*;
+    use crate::program::{Binary, OpKind, Unary};
+
+    const INF: f32 = f32::INFINITY;
+    const NAN: f32 = f32::NAN;
+
+    fn same(came: &[f32], expected: &[f32]) {
+        let close = |(a, b): (&f32, &f32)| {
+            (a.is_nan() && b.is_nan()) || a.to_bits() == b.to_bits() || (a - b).abs() <= 2e-6 * b.abs()
+        };
+        assert!(came.iter().zip(expected).all(close), "{came:?} {expected:?}");
+    }
+
+    #[test]
+    fn parts_stay_apart() {
+        let (re, im) = (bytes(&[INF, 1., -0., NAN]), bytes(&[1f32, -INF, -0., 0.]));
+        let z = elementwise(OpKind::Binary(Binary::Complex), &[(F32, re.clone()), (F32, im.clone())], C64).unwrap();
+        assert_eq!(f32s(&z)[..6], [INF, 1., 1., -INF, -0., -0.]);
+        let real = elementwise(OpKind::Unary(Unary::Real), &[(C64, z.clone())], F32).unwrap();
+        let imag = elementwise(OpKind::Unary(Unary::Imag), &[(C64, z)], F32).unwrap();
+        assert_eq!((real, imag), (re, im));
+        let none = elementwise(OpKind::Binary(Binary::Complex), &[(F32, vec![]), (F32, vec![])], C64).unwrap();
+        assert!(none.is_empty());
+        let finite = elementwise(OpKind::Unary(Unary::IsFinite), &[(F32, bytes(&[INF, NAN, -0.]))], Bool).unwrap();
+        assert_eq!(finite, [0, 0, 1]);
+    }
+
+    #[test]
+    fn magnitudes_and_signs() {
+        let z = bytes(&[0f32, 0., 3., 4., NAN, 1., 2e38, 2e38, 1e-30, 0.]);
+        let abs = f32s(&elementwise(OpKind::Unary(Unary::Abs), &[(C64, z)], F32).unwrap());
+        same(&abs, &[0., 5., NAN, 2.828_427_1e38, 1e-30]);
+        let sign = elementwise(OpKind::Unary(Unary::Sign), &[(C64, bytes(&[0f32, 0., 3., 4., INF, 1.]))], C64).unwrap();
+        same(&f32s(&sign), &[0., 0., 0.6, 0.8, NAN, 0.]);
+    }
+
+    fn by_parts(a: &[f32], b: &[f32]) -> Vec<f32> {
+        let stream = Stream::get(DeviceKind::Cpu).unwrap();
+        let array = |parts: &[f32]| {
+            let array = Array::from_bytes(&bytes(parts), &[parts.len() as i32 / 2], Dtype::Complex64).unwrap();
+            Formula::of(&array, stream)
+        };
+        let quotient = divide_by_parts(&array(a), &array(b)).finish().unwrap();
+        stream.evaluate(&[&quotient]).unwrap();
+        f32s(quotient.as_bytes().unwrap())
+    }
+
+    #[test]
+    fn quotients() {
+        let a = [1f32, 1., 1., 1., 1e38, 1e38, INF, 1., 3., -4., 1., 2.];
+        let b = [0f32, 0., INF, INF, 1e38, 1e38, 1., 1., 0., 2., -3., 0.5];
+        let expected = [INF, INF, 0., 0., 1., 0., INF, -INF, -2., -1.5, -0.216_216_22, -0.702_702_7];
+        same(&by_parts(&a, &b), &expected);
+        let operands = [(C64, bytes(&a)), (C64, bytes(&b))];
+        same(&f32s(&elementwise(OpKind::Binary(Binary::Divide), &operands, C64).unwrap()), &expected);
+    }
+
+    #[test]
+    fn powers() {
+        let a = [0f32, 0., 0., 0., 1., 1., -2., 0., NAN, NAN];
+        let b = [0f32, 0., 2., 0., 2., 0.5, 3., 0., 0., 0.];
+        let power = elementwise(OpKind::Binary(Binary::Power), &[(C64, bytes(&a)), (C64, bytes(&b))], C64).unwrap();
+        let power = f32s(&power);
+        same(&power[..6], &[1., 0., 0., 0., -0.2328481, 1.3302384]);
+        assert!((power[6] + 8.).abs() < 1e-5 && power[7].abs() < 1e-5, "{power:?}");
+        same(&power[8..], &[1., 0.]);
+    }
+
+    #[test]
+    fn greatest_is_lexicographic() {
+        let (a, b) = (bytes(&[1f32, 2., 1., 2.]), bytes(&[1f32, 3., 0., 9.]));
+        let run = |op| f32s(&elementwise(OpKind::Binary(op), &[(C64, a.clone()), (C64, b.clone())], C64).unwrap());
+        assert_eq!(run(Binary::Maximum), [1., 3., 1., 2.]);
+        assert_eq!(run(Binary::Minimum), [1., 2., 0., 9.]);
+    }
 }

@@ -257,6 +257,11 @@ impl Formula {
         self.view(signed(self.dtype())).less(0i128)
     }
 
+    /// 1 or -1 by the sign bit of a float.
+    pub fn sign_number(&self) -> Formula {
+        self.constant(1.0).copysign(self)
+    }
+
     /// The magnitude of this with the sign bit of another float of the same type.
     pub fn copysign(&self, sign: &Formula) -> Formula {
         let dtype = self.dtype();

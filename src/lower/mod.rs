@@ -38,7 +38,7 @@ mod shape;
 mod small_types;
 mod sort;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 
 use std::collections::{HashMap, HashSet};
 
@@ -47,6 +47,7 @@ use smallvec::SmallVec;
 pub use context::{Context, Kernel, Lowered, Placement, Region, describe, shape_i32, storage};
 pub use error::LowerError;
 pub use plan::{Plan, Slot, Step};
+pub use small_types::value as small_float_value;
 
 use crate::mlx::{Array, Dtype};
 use crate::program::{Block, ElementType, Function, Literal, Op, OpKind, Program, Type, ValueId};

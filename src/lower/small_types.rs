@@ -1,9 +1,11 @@
 //! Element types of fewer than 8 bits, and floats of 8 bits or fewer: MLX has neither.
 //!
-//! Small integers lie sign- or zero-extended in a byte, and wrap after arithmetic.
+//! Small integers lie sign- or zero-extended in a byte, and wrap after arithmetic. Small floats lie as their bits in a
+//! byte; they are decoded by a table and encoded by integer arithmetic on the bits of an f32.
 #![forbid(unsafe_code)]
 
 use super::formula::Formula;
+use crate::mlx::{self, Array, Dtype};
 use crate::program::ElementType;
 
 /// Brings the byte of a small integer back into its range; other types pass.
@@ -13,4 +15,255 @@ pub fn wrap(value: Formula, element: ElementType) -> Formula {
     }
     let bits = element.bits() as i128;
     if element.is_signed_integer() { (value << (8 - bits)) >> (8 - bits) } else { value & ((1i128 << bits) - 1) }
+}
+
+/// What a format makes of numbers beyond its greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overflow {
+    /// Infinity, which is the code after the greatest finite one.
+    Infinity,
+    /// NaN.
+    Nan,
+    /// The greatest finite number.
+    Saturate,
+}
+
+/// A small binary float: sign, exponent, mantissa, from high to low.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    bits: u32,
+    mantissa: u32,
+    bias: i32,
+    /// Code of the greatest finite number.
+    greatest: u32,
+    overflow: Overflow,
+    /// Code that NaN is written as; in formats without one, -0.
+    nan: u32,
+    /// Whether codes with the sign bit that would be -0 mean NaN instead (the FNUZ formats).
+    unsigned_zero: bool,
+}
+
+impl Format {
+    /// The format of a small float, except f8E8M0FNU, which has neither sign nor mantissa.
+    fn of(element: ElementType) -> Option<Self> {
+        use Overflow::*;
+        let format = |bits, mantissa, bias, greatest, overflow, nan, unsigned_zero| {
+            Some(Self { bits, mantissa, bias, greatest, overflow, nan, unsigned_zero })
+        };
+        match element {
+            ElementType::F4E2M1FN => format(4, 1, 1, 0x7, Saturate, 0x8, false),
+            ElementType::F6E2M3FN => format(6, 3, 1, 0x1f, Saturate, 0x20, false),
+            ElementType::F6E3M2FN => format(6, 2, 3, 0x1f, Saturate, 0x20, false),
+            ElementType::F8E3M4 => format(8, 4, 3, 0x6f, Infinity, 0x78, false),
+            ElementType::F8E4M3 => format(8, 3, 7, 0x77, Infinity, 0x7c, false),
+            ElementType::F8E4M3FN => format(8, 3, 7, 0x7e, Nan, 0x7f, false),
+            ElementType::F8E4M3FNUZ => format(8, 3, 8, 0x7f, Nan, 0x80, true),
+            ElementType::F8E4M3B11FNUZ => format(8, 3, 11, 0x7f, Nan, 0x80, true),
+            ElementType::F8E5M2 => format(8, 2, 15, 0x7b, Infinity, 0x7e, false),
+            ElementType::F8E5M2FNUZ => format(8, 2, 16, 0x7f, Nan, 0x80, true),
+            _ => None,
+        }
+    }
+
+    fn sign(self) -> u32 {
+        1 << (self.bits - 1)
+    }
+
+    fn value(self, code: u32) -> f32 {
+        let code = code & ((1 << self.bits) - 1);
+        let magnitude = code & (self.sign() - 1);
+        if self.unsigned_zero && code == self.sign() {
+            return f32::NAN;
+        }
+        let sign = if code & self.sign() == 0 { 1.0 } else { -1.0 };
+        if magnitude > self.greatest {
+            let infinite = self.overflow == Overflow::Infinity && magnitude == self.greatest + 1;
+            return if infinite { sign * f32::INFINITY } else { f32::NAN.copysign(sign) };
+        }
+        let (exponent, fraction) = (magnitude >> self.mantissa, magnitude & ((1 << self.mantissa) - 1));
+        let implicit = if exponent == 0 { 0 } else { 1 << self.mantissa };
+        let power = exponent.max(1) as i32 - self.bias - self.mantissa as i32;
+        sign * (implicit + fraction) as f32 * 2f32.powi(power)
+    }
+}
+
+/// The number that a code of a small float stands for.
+pub fn value(element: ElementType, code: u8) -> f32 {
+    match Format::of(element) {
+        Some(format) => format.value(u32::from(code)),
+        // f8E8M0FNU: 2^(code - 127), the least of which is a denormal f32.
+        None if code == 255 => f32::NAN,
+        None if code == 0 => f32::from_bits(0x0040_0000),
+        None => f32::from_bits(u32::from(code) << 23),
+    }
+}
+
+/// The f32 value of every byte.
+///
+/// # Errors
+/// When memory is short.
+pub fn table(element: ElementType) -> mlx::Result<Array> {
+    let bytes: Vec<u8> = (0..=255).flat_map(|code| value(element, code).to_le_bytes()).collect();
+    Array::from_bytes(&bytes, &[256], Dtype::Float32)
+}
+
+/// Codes of small floats, as f32.
+pub fn decode(codes: &Formula, table: &Array) -> Formula {
+    codes.apply(|codes, stream| mlx::take(table, codes, 0, stream))
+}
+
+/// f64 rounded to f32 so that rounding once more to a type of far fewer digits gives what rounding at once would: what
+/// is cut off leaves its trace in the last bit.
+pub fn round_to_odd(x: &Formula) -> Formula {
+    let near = x.cast(Dtype::Float32);
+    let back = near.cast(Dtype::Float64);
+    let bits = near.bits();
+    let inexact = back.not_equal(x).apply2(x.is_finite(), mlx::logical_and);
+    let over = back.abs().greater(x.abs());
+    // Towards zero (from infinity: to the greatest finite number), then the last bit set.
+    let cut = over.select(&(&bits - 1i128), &bits);
+    inexact.select(&(cut | 1i128), &bits).view(Dtype::Float32)
+}
+
+/// f32 rounded to the nearest number of a small float type, ties to even; the bytes are its codes.
+pub fn encode(x: &Formula, element: ElementType) -> Formula {
+    let bits = x.bits();
+    let magnitude = &bits & 0x7fff_ffffi128;
+    let nan = magnitude.greater(0x7f80_0000i128);
+    let Some(format) = Format::of(element) else {
+        // f8E8M0FNU: the nearest power of two, the greater of two as near, except below 2^-126. No sign, no zero.
+        let rounded = (&magnitude + 0x0040_0000i128) >> 23i128;
+        let code = magnitude.less_equal(0x0040_0000i128).select(&rounded.integer(0), &rounded).minimum(255i128);
+        let none = nan.apply2(bits.greater(0x7fff_ffffi128), mlx::logical_or);
+        let none = none.apply2(magnitude.equal(0i128), mlx::logical_or);
+        return none.select(&code.integer(255), &code).cast(Dtype::Uint8);
+    };
+    let dropped = 23 - format.mantissa;
+    // Normal numbers: round the mantissa (a carry raises the exponent, as it should), then change the bias.
+    let lowest = (&magnitude >> i128::from(dropped)) & 1i128;
+    let rounded = (&magnitude + ((1i128 << (dropped - 1)) - 1) + lowest) >> i128::from(dropped);
+    let rebias = i128::from(127 - format.bias) << format.mantissa;
+    // Numbers below the least normal one are multiples of a fixed quantum: their code is the multiple.
+    let least_normal = i128::from(127 + 1 - format.bias) << 23;
+    let scale = 2f64.powi(format.mantissa as i32 + format.bias - 1);
+    let small = magnitude.less(least_normal);
+    // What is not small goes as 0, for the float would not fit the integer.
+    let multiple = small.select(&magnitude, 0i128).view(Dtype::Float32) * scale;
+    let code = small.select(&multiple.round().cast(Dtype::Uint32), &(rounded - rebias));
+    let greatest = i128::from(format.greatest);
+    let over = code.greater(greatest);
+    let beyond = match format.overflow {
+        Overflow::Infinity => greatest + 1,
+        Overflow::Nan => i128::from(format.nan),
+        Overflow::Saturate => greatest,
+    };
+    let code = over.select(&code.integer(beyond), &code);
+    let code = nan.select(&code.integer(i128::from(format.nan)), &code);
+    let sign = (bits >> i128::from(32 - format.bits)) & i128::from(format.sign());
+    let code = if format.unsigned_zero {
+        // There is no -0, and NaN has the sign bit already.
+        code.equal(0i128).select(&code, &code | &sign)
+    } else {
+        code | sign
+    };
+    code.cast(Dtype::Uint8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bytes, elementwise, f32s};
+    use super::*;
+    use crate::program::ElementType::*;
+    use crate::program::OpKind;
+
+    const ALL: [ElementType; 11] = [
+        F4E2M1FN,
+        F6E2M3FN,
+        F6E3M2FN,
+        F8E3M4,
+        F8E4M3,
+        F8E4M3B11FNUZ,
+        F8E4M3FN,
+        F8E4M3FNUZ,
+        F8E5M2,
+        F8E5M2FNUZ,
+        F8E8M0FNU,
+    ];
+
+    fn codes(element: ElementType, x: &[f32]) -> Vec<u8> {
+        elementwise(OpKind::Convert, &[(F32, bytes(x))], element).unwrap()
+    }
+
+    fn numbers(element: ElementType, codes: Vec<u8>) -> Vec<f32> {
+        f32s(&elementwise(OpKind::Convert, &[(element, codes)], F32).unwrap())
+    }
+
+    /// The special inputs below in ml_dtypes and XLA:CPU.
+    #[test]
+    fn special_values() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let x = [nan, -nan, inf, -inf, 0., -0., 1e30, -1e30, 1e-40, -1., 3., 2f32.powi(-127)];
+        let expected: [(ElementType, [u8; 12]); 10] = [
+            (F4E2M1FN, [8, 8, 7, 15, 0, 8, 7, 15, 0, 10, 5, 0]),
+            (F8E3M4, [120, 248, 112, 240, 0, 128, 112, 240, 0, 176, 72, 0]),
+            (F8E4M3, [124, 252, 120, 248, 0, 128, 120, 248, 0, 184, 68, 0]),
+            (F8E4M3B11FNUZ, [128, 128, 128, 128, 0, 0, 128, 128, 0, 216, 100, 0]),
+            (F8E4M3FN, [127, 255, 127, 255, 0, 128, 127, 255, 0, 184, 68, 0]),
+            (F8E4M3FNUZ, [128, 128, 128, 128, 0, 0, 128, 128, 0, 192, 76, 0]),
+            (F8E5M2, [126, 254, 124, 252, 0, 128, 124, 252, 0, 188, 66, 0]),
+            (F8E5M2FNUZ, [128, 128, 128, 128, 0, 0, 128, 128, 0, 192, 70, 0]),
+            (F8E8M0FNU, [255, 255, 255, 255, 255, 255, 227, 255, 0, 255, 129, 0]),
+            (F6E3M2FN, [32, 32, 31, 63, 0, 32, 31, 63, 0, 44, 18, 0]),
+        ];
+        for (element, codes_expected) in expected {
+            assert_eq!(codes(element, &x), codes_expected, "{element}");
+        }
+        let x = [1.5, 1.499, 6., 1.5 * 2f32.powi(126), 3.4e38, 1.25 * 2f32.powi(-127), 2f32.powi(-126)];
+        assert_eq!(codes(F8E8M0FNU, &x), [128, 127, 130, 254, 255, 1, 1]);
+    }
+
+    #[test]
+    fn every_code_comes_back() {
+        for element in ALL {
+            let all: Vec<u8> = (0..1u32 << element.bits()).map(|code| code as u8).collect();
+            let values = numbers(element, all.clone());
+            let back = codes(element, &values);
+            for ((code, value), back) in all.iter().zip(&values).zip(back) {
+                let again = numbers(element, vec![back])[0];
+                assert!(back == *code || (value.is_nan() && again.is_nan()), "{element} {code} {value} {back}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_values() {
+        assert_eq!(numbers(F8E4M3FN, vec![0x7e, 1, 0x38]), [448., 0.001953125, 1.]);
+        assert_eq!(numbers(F8E5M2, vec![0x7b, 0x7c, 1]), [57344., f32::INFINITY, 1.52587890625e-05]);
+        assert_eq!(numbers(F8E4M3B11FNUZ, vec![0x7f]), [30.]);
+        assert_eq!(numbers(F8E3M4, vec![0x6f]), [15.5]);
+        assert_eq!(numbers(F4E2M1FN, vec![7, 9]), [6., -0.5]);
+        assert_eq!(numbers(F6E2M3FN, vec![0x1f, 1]), [7.5, 0.125]);
+        assert_eq!(numbers(F6E3M2FN, vec![0x1f, 1]), [28., 0.0625]);
+    }
+
+    /// Between two neighbours: the nearer; the even one of two as near, also from f64 with a trace beyond f32.
+    #[test]
+    fn rounds_to_nearest_even() {
+        for element in ALL.into_iter().filter(|&element| element != F8E8M0FNU) {
+            let format = Format::of(element).unwrap();
+            let mut singles = Vec::new();
+            let mut doubles = Vec::new();
+            let (mut expected, mut expected_above) = (Vec::new(), Vec::new());
+            for code in 0..format.greatest {
+                let middle = (f64::from(format.value(code)) + f64::from(format.value(code + 1))) / 2.0;
+                singles.push(middle as f32);
+                doubles.push(middle * (1.0 + 2f64.powi(-40)));
+                expected.push(if code % 2 == 0 { code as u8 } else { code as u8 + 1 });
+                expected_above.push(code as u8 + 1);
+            }
+            assert_eq!(codes(element, &singles), expected, "{element}");
+            let came = elementwise(OpKind::Convert, &[(F64, bytes(&doubles))], element).unwrap();
+            assert_eq!(came, expected_above, "{element}");
+        }
+    }
 }
