@@ -207,9 +207,7 @@ mod tests {
         let function = &program.functions[0];
         assert_eq!(names(&function.body), ["convert", "convert", "add", "convert", "reverse"]);
         let add = &function.body.ops[2];
-        assert!(
-            add.operands.iter().chain(&add.results).all(|&value| function.tensor(value).unwrap().element == F32)
-        );
+        assert!(add.operands.iter().chain(&add.results).all(|&value| function.tensor(value).unwrap().element == F32));
     }
 
     #[test]
@@ -222,14 +220,23 @@ mod tests {
             let literal = Literal { ty: TensorType::new(F8E5M2, []), data: vec![0x40], splat: true };
             let two = builder.make(OpKind::Constant(literal), &[], vec![scalar.clone()], vec![]);
             let sum = builder.make(OpKind::Binary(Binary::Add), arguments, vec![scalar.clone()], vec![]);
-            let product =
-                builder.make(OpKind::Binary(Binary::Multiply), &[sum.results[0], two.results[0]], vec![scalar.clone()], vec![]);
-            let product_with_captured =
-                builder.make(OpKind::Binary(Binary::Multiply), &[product.results[0], init], vec![scalar.clone()], vec![]);
+            let product = builder.make(
+                OpKind::Binary(Binary::Multiply),
+                &[sum.results[0], two.results[0]],
+                vec![scalar.clone()],
+                vec![],
+            );
+            let product_with_captured = builder.make(
+                OpKind::Binary(Binary::Multiply),
+                &[product.results[0], init],
+                vec![scalar.clone()],
+                vec![],
+            );
             let results = product_with_captured.results.clone();
             (vec![two, sum, product, product_with_captured], results)
         });
-        let results = builder.op(OpKind::Reduce { dimensions: vec![0] }, &[a, init], vec![scalar.clone()], vec![region]);
+        let results =
+            builder.op(OpKind::Reduce { dimensions: vec![0] }, &[a, init], vec![scalar.clone()], vec![region]);
         let negated = builder.op(OpKind::Unary(Unary::Negate), &results, vec![scalar], vec![]);
         let program = legalize(builder, &negated);
         let function = &program.functions[0];
