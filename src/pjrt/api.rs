@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::abi::{PJRT_API_MAJOR, PJRT_API_MINOR, PJRT_Api};
 use super::{
     buffer, client, device, device_description, error, event, executable, execute, execute_context, extensions,
-    from_host, loaded_executable, memory, plugin, to_host, topology, unimplemented,
+    from_host, loaded_executable, memory, plugin, serialized, to_host, topology, unimplemented,
 };
 
 /// The table, which never changes.
@@ -78,14 +78,14 @@ static TABLE: Table = Table(PJRT_Api {
         PJRT_Executable_GetCostAnalysis: Some(executable::PJRT_Executable_GetCostAnalysis),
         PJRT_Executable_OutputMemoryKinds: Some(executable::PJRT_Executable_OutputMemoryKinds),
         PJRT_Executable_OptimizedProgram: Some(executable::PJRT_Executable_OptimizedProgram),
-        PJRT_Executable_Serialize: Some(unimplemented::PJRT_Executable_Serialize),
+        PJRT_Executable_Serialize: Some(serialized::PJRT_Executable_Serialize),
         PJRT_LoadedExecutable_Destroy: Some(loaded_executable::PJRT_LoadedExecutable_Destroy),
         PJRT_LoadedExecutable_GetExecutable: Some(loaded_executable::PJRT_LoadedExecutable_GetExecutable),
         PJRT_LoadedExecutable_AddressableDevices: Some(loaded_executable::PJRT_LoadedExecutable_AddressableDevices),
         PJRT_LoadedExecutable_Delete: Some(loaded_executable::PJRT_LoadedExecutable_Delete),
         PJRT_LoadedExecutable_IsDeleted: Some(loaded_executable::PJRT_LoadedExecutable_IsDeleted),
         PJRT_LoadedExecutable_Execute: Some(execute::PJRT_LoadedExecutable_Execute),
-        PJRT_Executable_DeserializeAndLoad: Some(unimplemented::PJRT_Executable_DeserializeAndLoad),
+        PJRT_Executable_DeserializeAndLoad: Some(serialized::PJRT_Executable_DeserializeAndLoad),
         PJRT_LoadedExecutable_Fingerprint: Some(loaded_executable::PJRT_LoadedExecutable_Fingerprint),
         PJRT_Buffer_Destroy: Some(buffer::PJRT_Buffer_Destroy),
         PJRT_Buffer_ElementType: Some(buffer::PJRT_Buffer_ElementType),

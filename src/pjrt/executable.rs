@@ -27,6 +27,8 @@ pub(super) struct Description {
     runtime: Arc<runtime::Executable>,
     /// The options that it was compiled with, as they came.
     options: Box<[u8]>,
+    /// Versions of what compiled it.
+    platform_version: Box<str>,
     output_types: Box<[PJRT_Buffer_Type]>,
     /// The sizes of all outputs, one after the other.
     output_dims: Box<[i64]>,
@@ -69,8 +71,8 @@ unsafe impl Handle for Executable {
 }
 
 impl Description {
-    /// Describes a program of the runtime, compiled with these options.
-    pub(super) fn new(runtime: Arc<runtime::Executable>, options: &[u8]) -> Arc<Self> {
+    /// Describes a program of the runtime, compiled with these options by the platform of that version.
+    pub(super) fn new(runtime: Arc<runtime::Executable>, options: &[u8], platform_version: &str) -> Arc<Self> {
         let outputs = runtime.results();
         #[expect(clippy::cast_possible_truncation, reason = "the API has only 32 bits for estimates")]
         let cost = [
@@ -79,6 +81,7 @@ impl Description {
         ];
         Arc::new(Self {
             options: options.into(),
+            platform_version: platform_version.into(),
             output_types: outputs.iter().map(|output| types::to_c(output.ty)).collect(),
             output_dims: outputs.iter().flat_map(|output| &output.dims).copied().collect(),
             output_ranks: outputs.iter().map(|output| output.dims.len()).collect(),
@@ -97,6 +100,11 @@ impl Description {
     /// The options that it was compiled with, as they came.
     pub(super) fn options(&self) -> &[u8] {
         &self.options
+    }
+
+    /// Versions of what compiled it.
+    pub(super) fn platform_version(&self) -> &str {
+        &self.platform_version
     }
 
     /// Layouts of the parameters.

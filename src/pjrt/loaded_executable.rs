@@ -42,7 +42,7 @@ impl LoadedExecutable {
     /// Compiles MLIR with a serialized CompileOptionsProto.
     pub(super) fn compile(client: &Arc<Client>, program: &[u8], options: &[u8]) -> Result<Self> {
         let runtime = client.runtime().compile(program, options)?;
-        Self::load(client, Description::new(runtime, options))
+        Self::load(client, Description::new(runtime, options, client.runtime().platform_version()))
     }
 
     /// Makes a program of this client ready to run.

@@ -31,6 +31,7 @@ mod loaded_executable;
 mod memory;
 mod named_value;
 mod plugin;
+mod serialized;
 mod to_host;
 mod topology;
 mod types;

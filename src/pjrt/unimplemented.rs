@@ -18,8 +18,6 @@ macro_rules! unimplemented_entries {
 }
 
 unimplemented_entries! {
-    PJRT_Executable_Serialize(pjrt_sys::PJRT_Executable_Serialize_Args)
-    PJRT_Executable_DeserializeAndLoad(pjrt_sys::PJRT_Executable_DeserializeAndLoad_Args)
     PJRT_CopyToDeviceStream_Destroy(pjrt_sys::PJRT_CopyToDeviceStream_Destroy_Args)
     PJRT_CopyToDeviceStream_AddChunk(pjrt_sys::PJRT_CopyToDeviceStream_AddChunk_Args)
     PJRT_CopyToDeviceStream_TotalBytes(pjrt_sys::PJRT_CopyToDeviceStream_TotalBytes_Args)

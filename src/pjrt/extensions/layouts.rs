@@ -90,11 +90,11 @@ structures! {
 pub(crate) struct LayoutsExtension {
     base: PJRT_Extension_Base,
     memory_layout_destroy: Function<PJRT_Layouts_MemoryLayout_Destroy_Args>,
-    memory_layout_serialize: Function<PJRT_Layouts_MemoryLayout_Serialize_Args>,
+    pub(crate) memory_layout_serialize: Function<PJRT_Layouts_MemoryLayout_Serialize_Args>,
     client_get_default_layout: Function<PJRT_Layouts_PJRT_Client_GetDefaultLayout_Args>,
     buffer_memory_layout: Function<PJRT_Layouts_PJRT_Buffer_MemoryLayout_Args>,
     topology_get_default_layout: Function<PJRT_Layouts_PJRT_Topology_GetDefaultLayout_Args>,
-    executable_get_output_layouts: Function<PJRT_Layouts_PJRT_Executable_GetOutputLayouts_Args>,
+    pub(crate) executable_get_output_layouts: Function<PJRT_Layouts_PJRT_Executable_GetOutputLayouts_Args>,
     executable_get_parameter_layouts: Function<PJRT_Layouts_PJRT_Executable_GetParameterLayouts_Args>,
 }
 

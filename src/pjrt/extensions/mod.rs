@@ -1,7 +1,7 @@
 //! Extensions of the API: a chain of structures behind `PJRT_Api.extension_start`.
 
 pub(super) mod layouts;
-mod shardings;
+pub(super) mod shardings;
 
 use pjrt_sys::PJRT_Extension_Base;
 

@@ -1,0 +1,81 @@
+//! What no caller should do: the answer is an error, and the process lives.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use pjrt_sys::*;
+
+use super::{Failure, api, call, outcome};
+use crate::runtime::Code;
+
+type Entry = unsafe extern "C" fn(*mut c_void) -> *mut PJRT_Error;
+
+/// Functions that return nothing: what comes back must not be looked at.
+const VOID: [usize; 2] = [0, 1];
+
+/// All 138 functions, as they lie behind the version.
+pub(super) fn slots() -> &'static [*const c_void] {
+    // SAFETY: the table is 40 bytes of header and 138 pointers.
+    unsafe { std::slice::from_raw_parts(super::super::table().byte_add(40).cast::<*const c_void>(), 138) }
+}
+
+fn invoke(slot: *const c_void, arguments: *mut c_void) -> Result<(), Failure> {
+    // SAFETY: all functions of the table take a pointer and return one, but for those in `VOID`.
+    outcome(unsafe { std::mem::transmute::<*const c_void, Entry>(slot)(arguments) })
+}
+
+#[test]
+fn null_arguments_are_errors() {
+    for (index, slot) in slots().iter().enumerate().filter(|(index, _)| !VOID.contains(index)) {
+        let failure = invoke(*slot, ptr::null_mut()).unwrap_err();
+        assert!(failure.is(Code::InvalidArgument) || failure.is(Code::Unimplemented), "slot {index}: {failure:?}");
+        assert!(failure.message.contains("PJRT_"), "slot {index}: {failure:?}");
+    }
+}
+
+#[test]
+fn short_arguments_are_errors() {
+    for (index, slot) in slots().iter().enumerate().filter(|(index, _)| !VOID.contains(index)) {
+        let mut arguments = [0_usize; 64];
+        arguments[0] = 8;
+        let failure = invoke(*slot, arguments.as_mut_ptr().cast()).map_err(|failure| failure.message);
+        // Initialize and Attributes of the plugin are no exception: 8 bytes hold no extension pointer.
+        assert!(failure.is_err(), "slot {index}");
+        assert_eq!(arguments[1..], [0; 63], "slot {index} wrote behind the end");
+    }
+}
+
+#[test]
+fn null_handles_are_errors_or_nothing() {
+    let client = slots().iter().position(|slot| {
+        ptr::eq(*slot, api().PJRT_Client_Create.map_or(ptr::null(), |function| function as *const c_void))
+    });
+    for (index, slot) in slots().iter().enumerate().filter(|(index, _)| !VOID.contains(index) && Some(*index) != client)
+    {
+        let mut arguments = [0_usize; 64];
+        arguments[0] = size_of_val(&arguments);
+        // Destroying null is fine, and some functions need no handle; all others fail.
+        if let Err(failure) = invoke(*slot, arguments.as_mut_ptr().cast()) {
+            assert!(failure.is(Code::InvalidArgument) || failure.is(Code::Unimplemented), "slot {index}: {failure:?}");
+        }
+    }
+}
+
+#[test]
+fn functions_that_are_not_there_say_so() {
+    let failure = call!(PJRT_Compile, PJRT_Compile_Args {}).unwrap_err();
+    assert!(failure.is(Code::Unimplemented));
+    assert_eq!(failure.message, "PJRT_Compile is not implemented by jax-mps");
+    // SAFETY: functions without implementation do not look at their arguments.
+    let failure = outcome(unsafe { api().PJRT_Client_DmaMap.unwrap()(ptr::null_mut()) }).unwrap_err();
+    assert_eq!(failure.message, "PJRT_Client_DmaMap is not implemented by jax-mps");
+}
+
+#[test]
+fn void_functions_withstand_null() {
+    // SAFETY: null is allowed.
+    unsafe {
+        api().PJRT_Error_Destroy.unwrap()(ptr::null_mut());
+        api().PJRT_Error_Message.unwrap()(ptr::null_mut());
+    }
+}
