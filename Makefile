@@ -38,8 +38,8 @@ venv: $(VENV)/.ready ## make the virtual environment with all that is needed
 
 build: $(VENV)/.built ## build the wheel (release) and install it in the environment
 
-lint: $(VENV)/.ready ## cargo fmt --check and clippy, warnings are errors
-	cargo fmt --check
+lint: $(VENV)/.ready ## cargo fmt --all --check and clippy, warnings are errors
+	cargo fmt --all --check
 	$(ENVIRONMENT); cargo clippy --locked --all-targets -- -D warnings
 
 test-rust: $(VENV)/.ready ## Rust tests (nextest if it is installed)
