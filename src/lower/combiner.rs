@@ -124,6 +124,8 @@ pub enum Node {
 #[derive(Default)]
 pub struct Expressions {
     nodes: Vec<(Node, ElementType)>,
+    /// A value of the block for each node that has one.
+    values: HashMap<NodeId, ValueId>,
     /// Nodes of the block's results.
     pub results: Vec<NodeId>,
 }
@@ -141,7 +143,9 @@ impl Expressions {
         let mut known: HashMap<ValueId, NodeId> = HashMap::new();
         for (index, &argument) in block.arguments.iter().enumerate() {
             let element = context.function.tensor(argument)?.element;
-            known.insert(argument, expressions.node(Node::Argument(index), element));
+            let node = expressions.node(Node::Argument(index), element);
+            known.insert(argument, node);
+            expressions.values.insert(node, argument);
         }
         for op in &block.ops {
             let &[result] = &op.results[..] else { return None };
@@ -163,6 +167,7 @@ impl Expressions {
                 expressions.make(op.kind.clone(), operands, tensor.element)
             };
             known.insert(result, node);
+            expressions.values.entry(node).or_insert(result);
         }
         expressions.results = block
             .results
@@ -200,6 +205,57 @@ impl Expressions {
     /// The element type of a node.
     pub fn element(&self, node: NodeId) -> ElementType {
         self.nodes[node].1
+    }
+
+    /// A value of the block that has the node's value.
+    pub fn value_of(&self, node: NodeId) -> Option<ValueId> {
+        self.values.get(&node).copied()
+    }
+
+    /// True when `b` is what `a` becomes when every argument 2i is replaced by argument 2i + 1 (and no other is used).
+    pub fn mirrored(&self, a: NodeId, b: NodeId) -> bool {
+        self.mirrored_within(a, b, &mut 10_000)
+    }
+
+    fn mirrored_within(&self, a: NodeId, b: NodeId, budget: &mut usize) -> bool {
+        if *budget == 0 || self.element(a) != self.element(b) {
+            return false;
+        }
+        *budget -= 1;
+        match (self.get(a), self.get(b)) {
+            (Node::Argument(i), Node::Argument(j)) => i % 2 == 0 && *j == i + 1,
+            (Node::Literal(_) | Node::Captured(_), _) => a == b,
+            (Node::Op(kind, left), Node::Op(other, right)) => {
+                let mut same = |order: &[usize]| {
+                    order.iter().zip(right).all(|(&from, &to)| self.mirrored_within(left[from], to, budget))
+                };
+                // The normal form orders commutative operands by number, which the replacement may change.
+                kind == other
+                    && left.len() == right.len()
+                    && (same(&(0..left.len()).collect::<Vec<_>>())
+                        || left.len() == 2 && is_commutative(kind) && same(&[1, 0]))
+            }
+            _ => false,
+        }
+    }
+
+    /// The operand of a float in the form that JAX sorts by: both zeros as +0, every NaN as the same.
+    pub fn canonical_of(&mut self, node: NodeId) -> Option<NodeId> {
+        let Node::Op(OpKind::Select, operands) = self.get(node).clone() else { return None };
+        let [is_nan, nan, or_zero] = operands[..] else { return None };
+        let Node::Op(OpKind::Select, operands) = self.get(or_zero).clone() else { return None };
+        let [is_zero, zero, inner] = operands[..] else { return None };
+        let element = self.element(inner);
+        let bytes = |node: NodeId| match self.get(node) {
+            Node::Literal(bytes) => float_of(element, bytes),
+            _ => None,
+        };
+        let (nan, zero_value) = (bytes(nan)?, bytes(zero)?);
+        let expected_nan = self.compare(Direction::Ne, CompareType::Float, inner, inner);
+        let expected_zero = self.compare(Direction::Eq, CompareType::Float, inner, zero);
+        // Either zero stands for both in the comparison; as a key it must be the positive one, the NaN too.
+        let right = nan.is_nan() && nan.is_sign_positive() && zero_value == 0.0 && zero_value.is_sign_positive();
+        (right && is_nan == expected_nan && is_zero == expected_zero).then_some(inner)
     }
 
     /// Block argument `index`, if the block uses its arguments as scalars.
@@ -265,7 +321,7 @@ impl Expressions {
         }
         if let OpKind::Binary(binary) = kind {
             use Binary::*;
-            if matches!(binary, Add | Multiply | Maximum | Minimum | And | Or | Xor) {
+            if is_commutative(&kind) {
                 operands.sort_unstable();
             }
             if element == ElementType::Bool && matches!(binary, And | Or) {
@@ -345,6 +401,25 @@ impl Expressions {
             _ => return None,
         })
     }
+}
+
+fn is_commutative(kind: &OpKind) -> bool {
+    use Binary::*;
+    match kind {
+        OpKind::Binary(binary) => matches!(binary, Add | Multiply | Maximum | Minimum | And | Or | Xor),
+        OpKind::Compare { direction, .. } => matches!(direction, Direction::Eq | Direction::Ne),
+        _ => false,
+    }
+}
+
+fn float_of(element: ElementType, bytes: &[u8]) -> Option<f64> {
+    Some(match element {
+        ElementType::F16 => half::f16::from_le_bytes(bytes.try_into().ok()?).to_f64(),
+        ElementType::BF16 => half::bf16::from_le_bytes(bytes.try_into().ok()?).to_f64(),
+        ElementType::F32 => f64::from(f32::from_le_bytes(bytes.try_into().ok()?)),
+        ElementType::F64 => f64::from_le_bytes(bytes.try_into().ok()?),
+        _ => return None,
+    })
 }
 
 /// The combiners of a body of n accumulators then n new values whose results do not mix; None when one is not
