@@ -1,6 +1,5 @@
 //! Programs from bytes to results.
 
-use std::mem::size_of;
 use std::ptr;
 
 use pjrt_sys::*;

@@ -86,7 +86,6 @@ fn owned(text: *const c_char, size: usize) -> String {
 /// after the call, or its failure.
 macro_rules! call {
     ($function:ident, $Args:ident { $($field:ident: $value:expr),* $(,)? }) => {{
-        #[allow(unused_mut, reason = "not every call has arguments to set")]
         let mut arguments = $crate::pjrt::tests::zeroed::<$Args>(<$Args>::STRUCT_SIZE);
         $(arguments.$field = $value;)*
         // SAFETY: the tests pass what the functions expect, or nulls, which they must withstand.
