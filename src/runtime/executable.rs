@@ -13,6 +13,7 @@ use super::completion::Completion;
 use super::cost::{self, Cost};
 use super::dump::Dump;
 use super::error::{Code, Error};
+use super::memory_limit;
 use crate::lower::{self, Plan};
 use crate::mlx::{self, Array, Arrays};
 use crate::program::{Attribute, Attributes, Function, Type, ValueId};
@@ -101,6 +102,7 @@ impl Executable {
             program.main().ok_or_else(|| Error::new(Code::InvalidArgument, "the program has no function @main"))?;
         let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
         let results = signatures(main, &main.body.results, &main.result_attributes)?;
+        memory_limit::check(main, mlx::memory::limit()?)?;
         let plan = lower::compile(&program, main)?;
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
         let donated = main

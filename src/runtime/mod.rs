@@ -8,6 +8,7 @@ mod cost;
 mod dump;
 mod error;
 mod executable;
+mod memory_limit;
 
 pub use buffer::{Buffer, BufferType, MemoryKind};
 pub use client::{Client, ClientOptions, Device, MemoryStats};

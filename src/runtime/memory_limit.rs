@@ -1,0 +1,95 @@
+//! Programs with an array that no memory can hold are refused when compiled: MLX's CPU allocator answers with a null
+//! pointer instead of an error, and its threads then write there.
+#![forbid(unsafe_code)]
+
+use super::error::{Code, Error};
+use crate::lower::describe;
+use crate::program::{Block, Function, OpKind, Type, ValueId};
+
+/// Checks every array that a function computes, one by one, against the bytes that MLX may allocate.
+///
+/// # Errors
+/// RESOURCE_EXHAUSTED, naming the op.
+pub fn check(function: &Function, limit: usize) -> Result<(), Error> {
+    block(function, &function.body, limit)?;
+    for &result in &function.body.results {
+        if let Some(bytes) = beyond(function, result, limit) {
+            let ty = function.ty(result);
+            return Err(exhausted(&format!("result {ty} of @{}", function.name), bytes, limit));
+        }
+    }
+    Ok(())
+}
+
+fn block(function: &Function, body: &Block, limit: usize) -> Result<(), Error> {
+    for op in &body.ops {
+        for region in &op.regions {
+            block(function, region, limit)?;
+        }
+        // A broadcast repeats its operand without a copy.
+        if matches!(op.kind, OpKind::BroadcastInDim { .. }) {
+            continue;
+        }
+        for &result in &op.results {
+            if let Some(bytes) = beyond(function, result, limit) {
+                return Err(exhausted(&describe(function, op), bytes, limit));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of an array that is beyond the limit.
+fn beyond(function: &Function, value: ValueId, limit: usize) -> Option<u128> {
+    let Type::Tensor(tensor) = function.ty(value) else { return None };
+    let elements = tensor.shape.iter().map(|&size| u128::try_from(size).unwrap_or(0));
+    let bytes = elements.fold(tensor.element.bytes() as u128, u128::saturating_mul);
+    (bytes > limit as u128).then_some(bytes)
+}
+
+fn exhausted(what: &str, bytes: u128, limit: usize) -> Error {
+    let message = format!("out of memory: {what} needs {bytes} bytes, and mlx may allocate {limit}");
+    Error::new(Code::ResourceExhausted, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::{Attributes, ElementType, Location, Op, TensorType};
+
+    fn function(kind: OpKind, shape: Vec<i64>, returned: bool) -> Function {
+        let mut function = Function { name: "main".into(), ..Function::default() };
+        let value = function.add_value(Type::Tensor(TensorType::new(ElementType::F32, shape)));
+        function.body.ops.push(Op {
+            kind,
+            operands: Vec::new(),
+            results: vec![value],
+            regions: Vec::new(),
+            attributes: Attributes::default(),
+            location: Location::default(),
+        });
+        if returned {
+            function.body.results.push(value);
+        }
+        function
+    }
+
+    #[test]
+    fn arrays_beyond_the_limit_are_refused() {
+        let iota = || OpKind::Iota { iota_dimension: 0 };
+        assert!(check(&function(iota(), vec![25], false), 100).is_ok());
+        let error = check(&function(iota(), vec![26], false), 100).unwrap_err();
+        assert_eq!(error.code, Code::ResourceExhausted);
+        assert!(error.message.contains("iota") && error.message.contains("104 bytes"), "{}", error.message);
+        let overflow = vec![i64::MAX, i64::MAX, i64::MAX];
+        assert!(check(&function(iota(), overflow.clone(), false), usize::MAX).is_err());
+        assert!(check(&function(iota(), [overflow, vec![0]].concat(), false), 100).is_ok());
+    }
+
+    #[test]
+    fn broadcasts_count_only_as_results() {
+        let broadcast = || OpKind::BroadcastInDim { broadcast_dimensions: vec![] };
+        assert!(check(&function(broadcast(), vec![26], false), 100).is_ok());
+        assert!(check(&function(broadcast(), vec![26], true), 100).is_err());
+    }
+}
