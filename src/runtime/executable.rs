@@ -13,6 +13,7 @@ use super::completion::Completion;
 use super::cost::{self, Cost};
 use super::dump::Dump;
 use super::error::{Code, Error};
+use super::host::HostProgram;
 use super::memory_limit;
 use crate::lower::{self, Plan};
 use crate::mlx::{self, Array, Arrays};
@@ -67,6 +68,8 @@ pub struct Executable {
     /// Parameters that a call may use up.
     donated: Vec<usize>,
     plan: Plan,
+    /// The same for the host, where the device shares memory with it and the program is small enough.
+    host: Option<HostProgram>,
     /// Addresses of the plan's constants, which no result may share.
     constants: HashSet<usize>,
     cost: Cost,
@@ -105,6 +108,7 @@ impl Executable {
         memory_limit::check(main, mlx::memory::limit()?)?;
         let plan = lower::compile(&program, main)?;
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
+        let host = if device.shares_memory() && host_is_allowed() { HostProgram::new(main) } else { None };
         let donated = main
             .argument_attributes
             .iter()
@@ -130,6 +134,7 @@ impl Executable {
                 .map(|(_, array)| Ok(array.data()?.addr()))
                 .collect::<Result<_, mlx::Error>>()?,
             plan,
+            host,
             deleted: AtomicBool::new(false),
         }))
     }
@@ -215,7 +220,6 @@ impl Executable {
                 format!("{}: {} arguments expected, {} came", self.name, self.parameters.len(), arguments.len()),
             ));
         }
-        let mut arrays = Arrays::new();
         for (index, (buffer, parameter)) in arguments.iter().zip(&self.parameters).enumerate() {
             if buffer.ty() != parameter.ty || *buffer.dims() != *parameter.dims {
                 return Err(Error::new(
@@ -230,10 +234,13 @@ impl Executable {
                     ),
                 ));
             }
-            arrays.push(buffer.array()?);
         }
         let donates = |index: usize| self.donated.contains(&index) && !non_donatable.contains(&index);
         self.check_donations(arguments, &donates)?;
+        if let Some(outputs) = self.execute_on_host(arguments, &donates)? {
+            return Ok(outputs);
+        }
+        let arrays = arguments.iter().map(|buffer| buffer.array()).collect::<Result<Arrays, _>>()?;
         let mut taken: HashSet<*const u8> = HashSet::new();
         for (index, buffer) in arguments.iter().enumerate() {
             if donates(index) {
@@ -272,6 +279,32 @@ impl Executable {
         }
         Ok(())
     }
+
+    /// None when the program or its arguments are not for the host: too large, not there yet, deleted, failed.
+    fn execute_on_host(
+        &self,
+        arguments: &[&Arc<Buffer>],
+        donates: &impl Fn(usize) -> bool,
+    ) -> Result<Option<Vec<Arc<Buffer>>>, Error> {
+        let Some(host) = &self.host else { return Ok(None) };
+        if !arguments.iter().all(|buffer| buffer.completion().is_ready()) {
+            return Ok(None);
+        }
+        let Some(outputs) = host.run(|index, look| arguments[index].read(|bytes| look(bytes)).ok()) else {
+            return Ok(None);
+        };
+        let buffers = outputs
+            .iter()
+            .zip(&self.results)
+            .map(|(bytes, result)| {
+                Buffer::from_bytes(result.ty, &result.dims, bytes, self.devices[0].clone(), result.memory)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        for &index in self.donated.iter().filter(|&&index| donates(index)) {
+            arguments[index].delete();
+        }
+        Ok(Some(buffers))
+    }
 }
 
 /// Schedules the outputs and sees that each is row-major in memory of its own: PJRT buffers are dense, and JAX promises
@@ -303,6 +336,11 @@ fn settle(
     }
     let launch = stream.evaluate_async(&outputs)?;
     Ok((outputs, Completion::of(launch)))
+}
+
+/// `JAX_MPS_HOST=off` sends every program to the device: for tests of what the device computes.
+fn host_is_allowed() -> bool {
+    std::env::var_os("JAX_MPS_HOST").is_none_or(|value| value != "off")
 }
 
 fn signatures(function: &Function, values: &[ValueId], attributes: &[Attributes]) -> Result<Vec<Signature>, Error> {

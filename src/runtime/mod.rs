@@ -8,6 +8,7 @@ mod cost;
 mod dump;
 mod error;
 mod executable;
+mod host;
 mod memory_limit;
 
 pub use buffer::{Buffer, BufferType, MemoryKind};
