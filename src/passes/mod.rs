@@ -3,6 +3,7 @@
 
 mod common_subexpressions;
 mod dead_code;
+mod fold;
 mod inline;
 mod sharding;
 mod small_types;
@@ -16,10 +17,11 @@ use crate::program::Program;
 /// # Errors
 /// A program that calls itself, or what a pass finds that cannot be supported.
 pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), LowerError> {
-    let passes: [(&str, fn(&mut Program) -> Result<(), LowerError>); 5] = [
+    let passes: [(&str, fn(&mut Program) -> Result<(), LowerError>); 6] = [
         ("inline", inline::run),
         ("sharding", sharding::run),
         ("small-types", small_types::run),
+        ("fold", fold::run),
         ("common-subexpressions", common_subexpressions::run),
         ("dead-code", dead_code::run),
     ];
