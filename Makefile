@@ -38,7 +38,7 @@ venv: $(VENV)/.ready ## make the virtual environment with all that is needed
 
 build: $(VENV)/.built ## build the wheel (release) and install it in the environment
 
-lint: $(VENV)/.ready ## cargo fmt --all --check and clippy, warnings are errors
+lint: $(VENV)/.ready ## cargo fmt and clippy, warnings are errors
 	cargo fmt --all --check
 	$(ENVIRONMENT); cargo clippy --locked --all-targets -- -D warnings
 
