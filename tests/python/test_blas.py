@@ -55,8 +55,8 @@ def bound_to(script, directory, symbol):
     libraries = []
     for log in directory.glob("bindings.*"):
         for line in log.read_text(errors="replace").splitlines():
-            if f"symbol `{symbol}'" in line and " binding file " in line:
-                source, _, target = line.partition(" binding file ")[2].partition(" to ")
+            if f"symbol `{symbol}'" in line and "binding file " in line:
+                source, _, target = line.partition("binding file ")[2].partition(" to ")
                 if pathlib.Path(source.split(" [")[0]).name == "libmlx.so":
                     libraries.append(pathlib.Path(target.split(" [")[0]).name)
     return libraries
