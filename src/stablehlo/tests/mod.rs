@@ -70,16 +70,28 @@ fn source_positions_are_kept() {
 /// here when it came as one.
 #[test]
 fn every_file_agrees_with_jaxlib() {
+    let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reader");
     for path in corpus() {
-        let compressed =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/reader/{}.mlir.xz", name(&path)));
-        let compressed = std::fs::read(&compressed).expect("each file has its text");
-        let mut text = Vec::new();
-        lzma_rs::xz_decompress(&mut Cursor::new(compressed), &mut text).expect("well-formed xz");
-        let module = text::parse(std::str::from_utf8(&text).expect("UTF-8"));
-        println!("{}", path.display());
-        compare(&program(&path), &module);
+        agrees(&path, &texts.join(name(&path)).with_extension("mlir.xz"));
     }
+    // More of the same from elsewhere: a folder of NAME.mlirbc with NAME.mlir.xz beside.
+    if let Some(folder) = std::env::var_os("READER_MORE") {
+        for entry in std::fs::read_dir(folder).expect("a readable folder") {
+            let path = entry.expect("a readable folder").path();
+            if path.extension().is_some_and(|extension| extension == "mlirbc") {
+                agrees(&path, &path.with_extension("mlir.xz"));
+            }
+        }
+    }
+}
+
+fn agrees(path: &Path, text: &Path) {
+    println!("{}", path.display());
+    let compressed = std::fs::read(text).expect("each file has its text");
+    let mut text = Vec::new();
+    lzma_rs::xz_decompress(&mut Cursor::new(compressed), &mut text).expect("well-formed xz");
+    let module = text::parse(std::str::from_utf8(&text).expect("UTF-8"));
+    compare(&program(path), &module);
 }
 
 fn compare(program: &Program, module: &TextOp) {
