@@ -1,13 +1,14 @@
 """Makes the reader's test data with jaxlib (written with jax 0.10.2).
 
-    python make.py
+    python make.py [--texts FOLDER]
 
 Writes all_ops.mlirbc (every op form of VHLO 1.13, and constants of every element type) from all_ops.mlir, and
 beside it, for that file and for each file of ../stablehlo-1.13, NAME.mlir.xz: jaxlib's own reading of the very
-bytes, as MLIR's generic text.
+bytes, as MLIR's generic text. With --texts only such texts, beside each file of FOLDER.
 """
 
 import lzma
+import sys
 from pathlib import Path
 
 from jax._src.interpreters import mlir
@@ -37,15 +38,20 @@ def write_bytes(source, target):
         target.write_bytes(_jax.mlir.serialize_portable_artifact(module, TARGET, True))
 
 
-def write_text(source):
+def write_text(source, folder):
     context = mlir.make_ir_context()
     with context:
         module = _jax.mlir.deserialize_portable_artifact(source.read_bytes(), context)
         text = module.operation.get_asm(print_generic_op_form=True, large_elements_limit=None)
-    target = HERE / f"{source.stem}.mlir.xz"
+    target = folder / f"{source.stem}.mlir.xz"
     target.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
-write_bytes(HERE / "all_ops.mlir", HERE / "all_ops.mlirbc")
-for artifact in [HERE / "all_ops.mlirbc", *sorted((HERE.parent / "stablehlo-1.13").glob("*.mlirbc"))]:
-    write_text(artifact)
+if sys.argv[1:2] == ["--texts"]:
+    folder = Path(sys.argv[2])
+    for artifact in sorted(folder.glob("*.mlirbc")):
+        write_text(artifact, folder)
+else:
+    write_bytes(HERE / "all_ops.mlir", HERE / "all_ops.mlirbc")
+    for artifact in [HERE / "all_ops.mlirbc", *sorted((HERE.parent / "stablehlo-1.13").glob("*.mlirbc"))]:
+        write_text(artifact, HERE)
