@@ -93,11 +93,12 @@ impl Executable {
         }
         let dump = Dump::new();
         dump.write("0-received.mlirbc", || bytes.to_vec());
-        let mut program =
-            stablehlo::read(bytes).map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
+        // Reading includes verification.
+        let mut program = stablehlo::read(bytes).map_err(|error| {
+            let code = if error.is_unimplemented() { Code::Unimplemented } else { Code::InvalidArgument };
+            Error::new(code, error.to_string())
+        })?;
         dump.write("1-read.txt", || program.to_string().into_bytes());
-        crate::program::verify::verify(&program)
-            .map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
         passes::run(&mut program, |index, pass, program| {
             dump.write(&format!("{}-{pass}.txt", index + 2), || program.to_string().into_bytes());
         })?;
