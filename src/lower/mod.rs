@@ -37,8 +37,10 @@ mod select_and_scatter;
 mod shape;
 mod small_types;
 mod sort;
+mod special_functions;
 #[cfg(test)]
 pub mod testing;
+mod top_k;
 
 use std::collections::{HashMap, HashSet};
 
