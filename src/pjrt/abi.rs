@@ -20,8 +20,10 @@ pub const PJRT_API_MAJOR: c_int = 0;
 pub const PJRT_API_MINOR: c_int = 112;
 
 /// Numbers of the extensions that the plugin has.
+pub const EXTENSION_TYPE_PROFILER: pjrt_sys::PJRT_Extension_Type = 1;
+/// See [`EXTENSION_TYPE_PROFILER`].
 pub const EXTENSION_TYPE_LAYOUTS: pjrt_sys::PJRT_Extension_Type = 4;
-/// See [`EXTENSION_TYPE_LAYOUTS`].
+/// See [`EXTENSION_TYPE_PROFILER`].
 pub const EXTENSION_TYPE_SHARDINGS: pjrt_sys::PJRT_Extension_Type = 19;
 
 /// A function that takes a structure of arguments.

@@ -3,7 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 use super::super::abi::*;
-use super::super::extensions::{layouts, shardings};
+use super::super::extensions::{layouts, profiler, shardings};
 
 #[test]
 fn sizes_are_those_of_the_header() {
@@ -33,6 +33,8 @@ fn sizes_are_those_of_the_header() {
         ("GetCompiledMemoryStats", size_of::<CompiledMemoryStatsArgs>(), 144),
         ("DeserializeAndLoad", size_of::<DeserializeAndLoadArgs>(), 72),
         ("Layouts_Extension", size_of::<layouts::LayoutsExtension>(), 80),
+        ("Profiler_Extension", size_of::<profiler::ProfilerExtension>(), 40),
+        ("PLUGIN_Profiler_Api", size_of::<profiler::ProfilerApi>(), 80),
         ("Shardings_Extension", size_of::<shardings::ShardingsExtension>(), 40),
         ("MemoryLayout_Serialize", layouts::PJRT_Layouts_MemoryLayout_Serialize_Args::STRUCT_SIZE, 56),
         ("GetDefaultLayout", layouts::PJRT_Layouts_PJRT_Client_GetDefaultLayout_Args::STRUCT_SIZE, 56),
@@ -77,7 +79,7 @@ fn table_says_what_it_is() {
         types.push((base.type_, base.struct_size));
         extension = base.next;
     }
-    assert_eq!(types, [(4, 80), (19, 40)]);
+    assert_eq!(types, [(1, 40), (4, 80), (19, 40)]);
 }
 
 #[test]

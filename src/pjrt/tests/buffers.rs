@@ -118,6 +118,8 @@ fn host_layouts_are_honoured() {
     let buffer = client.buffer(S32, &[2, 3], &[1_i32, 2, 3, 4, 5, 6]);
     let order = [0_i64, 1];
     let mut column_major = layout::row_major(2).unwrap();
+    // As jaxlib leaves it.
+    column_major.struct_size = 2;
     column_major.__bindgen_anon_1.tiled.minor_to_major = order.as_ptr();
     assert_eq!(buffer.read_in::<i32>(&raw mut column_major).unwrap(), [1, 4, 2, 5, 3, 6]);
     let mut row_major = layout::row_major(2).unwrap();

@@ -265,8 +265,8 @@ fn memory_stats_end_where_the_caller_says() {
 fn layouts_come_from_the_extension() {
     let client = Client::new();
     let executable = Description::of(&client.compile(ONE_OP, &[], "mlir").unwrap());
-    // SAFETY: the first extension is the one of layouts.
-    let extension = unsafe { &*api().minor_54.extension_start.cast::<LayoutsExtension>() };
+    // SAFETY: the second extension is the one of layouts.
+    let extension = unsafe { &*(*api().minor_54.extension_start).next.cast::<LayoutsExtension>() };
     let mut args = zeroed::<PJRT_Layouts_PJRT_Executable_GetOutputLayouts_Args>(
         PJRT_Layouts_PJRT_Executable_GetOutputLayouts_Args::STRUCT_SIZE,
     );
