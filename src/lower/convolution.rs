@@ -3,12 +3,14 @@
 
 mod geometry;
 mod library;
+mod phases;
 #[cfg(test)]
 mod tests;
 mod windows;
 
 use self::geometry::Geometry;
 use self::library::Library;
+use self::phases::Phases;
 use self::windows::Windows;
 use super::dot_general::product::{Extent, MatrixProduct};
 use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
@@ -52,6 +54,7 @@ fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered
     }
     let placement = product.placement();
     let windows = Windows::new(&geometry);
+    let phases = Phases::new(&geometry, dtype);
     // Real floats up to f32; their operands are widened to f32 unless all three types are the same.
     let real = [lhs.element, kernel.element, result.element]
         .iter()
@@ -64,7 +67,10 @@ fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered
             let kernel = mlx::astype(inputs[1], common, stream)?;
             mlx::astype(&library.call(&lhs, &kernel, stream)?, dtype, stream)
         }
-        _ => windows.call(&product, inputs[0], inputs[1], stream),
+        _ => match &phases {
+            Some(phases) => phases.call(&product, inputs[0], inputs[1], stream),
+            None => windows.call(&product, inputs[0], inputs[1], stream),
+        },
     });
     Ok(if placement == Placement::Cpu { lowered.on_cpu() } else { lowered })
 }

@@ -105,6 +105,8 @@ pub fn contiguous(a: &Array, stream: Stream) -> Result<Array> {
 /// When shape and strides differ in length.
 pub fn as_strided(a: &Array, shape: &[i32], strides: &[i64], offset: usize, stream: Stream) -> Result<Array> {
     assert_eq!(shape.len(), strides.len(), "one stride per dimension");
+    // MLX flattens the operand first, and gives up at evaluation where that leaves a view with gaps.
+    let a = contiguous(a, stream)?;
     // SAFETY: valid handles; the slices outlive the call.
     Array::build(|result| unsafe {
         mlx_sys::mlx_as_strided(

@@ -196,7 +196,7 @@ impl Geometry {
 
 /// Turns padding that may be negative into a cut and padding that is not. Padding counts in positions of the dilated
 /// operand, of which only every `dilation`th is an element.
-fn cut(size: i64, dilation: i64, (low, high): (i64, i64)) -> Spatial {
+pub(super) fn cut(size: i64, dilation: i64, (low, high): (i64, i64)) -> Spatial {
     let (mut start, mut stop) = (0, size);
     let (mut low_left, mut high_left) = (low, high);
     if low < 0 {

@@ -272,17 +272,32 @@ fn shapes_that_do_not_fit_are_invalid() {
     assert!(matches!(outcome, Err(LowerError::Invalid(_))));
 }
 
+/// Long images (40 of 2^19 elements of windows each), or few long sums (the weight gradient of such images).
 #[test]
-fn the_batch_is_cut_in_chunks() {
-    // 40 images of 2^19 elements of windows each are more than one chunk.
-    let shapes: [&[i64]; 3] = [&[40, 1 << 17, 1], &[4, 1, 1], &[40, (1 << 17) - 3, 1]];
-    let lhs: Vec<f32> = (0..40 << 17).map(|index| (index % 13) as f32).collect();
+fn rows_are_cut_in_chunks() {
+    const LONG: usize = 1 << 17;
+    let shapes: [&[i64]; 3] = [&[40, LONG as i64, 1], &[4, 1, 1], &[40, LONG as i64 - 3, 1]];
+    let lhs: Vec<f32> = (0..40 * LONG).map(|index| (index % 13) as f32).collect();
     let types = shapes.map(|shape| (ElementType::F32, shape));
     let result = f32s(&run(&plain(), types, [bytes(&lhs), bytes(&[1f32, 2., 3., 4.])], false).unwrap());
     for (position, &value) in result.iter().enumerate() {
-        let (image, index) = (position / ((1 << 17) - 3), position % ((1 << 17) - 3));
-        let first = (image << 17) + index;
+        let (image, index) = (position / (LONG - 3), position % (LONG - 3));
+        let first = image * LONG + index;
         let sum: f32 = (0..4).map(|offset| lhs[first + offset] * (offset + 1) as f32).sum();
+        assert_eq!(value, sum, "{position}");
+    }
+
+    // [feature, position, batch] with a window of nearly all positions.
+    let mut attributes = plain();
+    (attributes.input_feature_dimension, attributes.input_batch_dimension) = (0, 2);
+    let shapes: [&[i64]; 3] = [&[1, LONG as i64, 5], &[LONG as i64 - 3, 1, 1], &[5, 4, 1]];
+    let lhs: Vec<f32> = (0..5 * LONG).map(|index| (index % 13) as f32).collect();
+    // Ones: sums of integers below 2^24 are exact in any order.
+    let types = shapes.map(|shape| (ElementType::F32, shape));
+    let result = f32s(&run(&attributes, types, [bytes(&lhs), bytes(&[1f32; LONG - 3])], false).unwrap());
+    for (position, &value) in result.iter().enumerate() {
+        let (image, index) = (position / 4, position % 4);
+        let sum: f32 = (index..index + LONG - 3).map(|offset| lhs[offset * 5 + image]).sum();
         assert_eq!(value, sum, "{position}");
     }
 }

@@ -8,8 +8,9 @@ use super::geometry::Geometry;
 use crate::lower::dot_general::product::{MatrixProduct, swap_last};
 use crate::mlx::{self, Array, Stream};
 
-/// Elements of the matrix of windows that are laid out at a time.
-const CHUNK: i64 = 1 << 24;
+/// Elements of the matrix of windows that are laid out at a time: few enough to stay in a cache, and for the allocator to
+/// reuse the memory instead of mapping fresh pages.
+const CHUNK: i64 = 1 << 20;
 
 /// The ready parameters of all calls.
 pub(super) struct Windows {
@@ -28,7 +29,8 @@ pub(super) struct Windows {
     /// The product is made as `[group, output, row]`, not `[group, row, output]`.
     output_first: bool,
     result_permutation: Vec<i32>,
-    output_batch: i32,
+    /// The dimension of the result that the chunks divide.
+    cut_axis: i32,
 }
 
 /// The operand among zeros: dilation and padding.
@@ -39,7 +41,7 @@ struct Embed {
     strides: Vec<i32>,
 }
 
-/// A part of the batch.
+/// A part of the rows.
 struct Chunk {
     offset: usize,
     view: Vec<i32>,
@@ -160,22 +162,33 @@ impl Windows {
             }
         }
 
-        let per_image: i64 = view.iter().filter(|&&axis| axis != Axis::Batch).map(|&axis| size(axis)).product();
-        let step = (CHUNK / per_image.max(1)).clamp(1, geometry.batch.max(1));
+        // Rows are divided by images; where these lie innermost, by positions, which keeps together what is copied
+        // together.
+        let positions = rows.iter().copied().filter(|&axis| axis != Axis::Batch).max_by_key(|&axis| size(axis));
+        let cut = match positions {
+            Some(position) if geometry.lhs_batch == rank - 1 => position,
+            _ => Axis::Batch,
+        };
+        let cut_axis = match cut {
+            Axis::Position(index) => geometry.spatial[index].output_axis,
+            _ => geometry.output_batch,
+        };
+        let per_slice: i64 = view.iter().filter(|&&axis| axis != cut).map(|&axis| size(axis)).product();
+        let step = (CHUNK / per_slice.max(1)).clamp(1, size(cut).max(1));
         let mut chunks = Vec::new();
         let mut done = 0;
-        while done < geometry.batch {
-            let count = step.min(geometry.batch - done);
-            let sized = |axis: Axis| if axis == Axis::Batch { count } else { size(axis) };
+        while done < size(cut) {
+            let count = step.min(size(cut) - done);
+            let sized = |axis: Axis| if axis == cut { count } else { size(axis) };
             let row_sizes: Vec<i32> = rows.iter().map(|&axis| sized(axis) as i32).collect();
             let row_count: i64 = row_sizes.iter().map(|&size| i64::from(size)).product();
             let mut apart = if grouped { vec![geometry.groups as i32] } else { Vec::new() };
             apart.extend(&row_sizes);
             apart.insert(feature_at, outputs as i32);
             let mut result: Vec<i32> = geometry.output_shape.iter().map(|&size| size as i32).collect();
-            result[geometry.output_batch] = count as i32;
+            result[cut_axis] = count as i32;
             chunks.push(Chunk {
-                offset: (done * batch_stride) as usize,
+                offset: (done * stride(cut)) as usize,
                 view: view.iter().map(|&axis| sized(axis) as i32).collect(),
                 matrix: with_group(geometry.groups, if sum_first { [sum, row_count] } else { [row_count, sum] }),
                 rows: apart,
@@ -200,7 +213,7 @@ impl Windows {
             kernel_output_first,
             output_first,
             result_permutation,
-            output_batch: geometry.output_batch as i32,
+            cut_axis: cut_axis as i32,
         }
     }
 
@@ -209,7 +222,18 @@ impl Windows {
     /// # Errors
     /// What MLX refuses.
     pub fn call(&self, product: &MatrixProduct, lhs: &Array, kernel: &Array, stream: Stream) -> mlx::Result<Array> {
-        let mut lhs = product.prepare_lhs(lhs, stream)?;
+        self.call_prepared(product, &product.prepare_lhs(lhs, stream)?, &product.prepare_rhs(kernel, stream)?, stream)
+    }
+
+    /// As [`Self::call`], of operands that the product has prepared.
+    pub fn call_prepared(
+        &self,
+        product: &MatrixProduct,
+        lhs: &Array,
+        kernel: &Array,
+        stream: Stream,
+    ) -> mlx::Result<Array> {
+        let (mut lhs, mut kernel) = (lhs.clone(), kernel.clone());
         if let Some((start, stop)) = &self.crop {
             lhs = mlx::slice(&lhs, start, stop, &vec![1; start.len()], stream)?;
         }
@@ -217,7 +241,6 @@ impl Windows {
             let zeros = mlx::zeros(shape, lhs.dtype(), stream)?;
             lhs = mlx::slice_update(&zeros, &lhs, start, stop, strides, stream)?;
         }
-        let mut kernel = product.prepare_rhs(kernel, stream)?;
         if let Some((start, stop, strides)) = &self.reverse {
             kernel = mlx::slice(&kernel, start, stop, strides, stream)?;
         }
@@ -249,7 +272,7 @@ impl Windows {
         if parts.len() == 1 {
             return Ok(parts.remove(0));
         }
-        mlx::concatenate(&parts.iter().collect::<Vec<_>>(), self.output_batch, stream)
+        mlx::concatenate(&parts.iter().collect::<Vec<_>>(), self.cut_axis, stream)
     }
 }
 
