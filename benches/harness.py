@@ -72,11 +72,15 @@ class Result:
     timings: dict  # arm -> Timing; an arm that a case does not have is absent
 
     def ratio(self, arm, reference):
-        """median of `arm` over median of `reference`; None when one has none."""
+        """Median over the rounds of `arm`'s time over `reference`'s; None when one has none.
+
+        The samples of a round follow each other directly, so that load from elsewhere, which comes and goes, changes
+        both.
+        """
         first, second = self.timings.get(arm), self.timings.get(reference)
         if not first or not second or not first.samples or not second.samples:
             return None
-        return first.median / second.median
+        return statistics.median(a / b for a, b in zip(first.samples, second.samples))
 
 
 class JaxArm:

@@ -12,10 +12,13 @@ def _normal(seed, *shape):
 
 
 def call_cases(mx):
-    """A cached call with 1, 10 and 100 small buffers in and out."""
+    """A cached call with 1, 10 and 100 small buffers in and out.
+
+    jax-mps computes programs of a few numbers on the host; those of 1,000 go to the device.
+    """
     cases = []
-    for count in (1, 10, 100):
-        inputs = tuple(_normal(index, 16) for index in range(count))
+    for count, size in ((1, 16), (1, 1000), (10, 1000), (100, 1000)):
+        inputs = tuple(_normal(index, size) for index in range(count))
 
         def jax_function(*arrays):
             return tuple(array + 1.0 for array in arrays)
@@ -24,7 +27,7 @@ def call_cases(mx):
             return tuple(array + 1.0 for array in arrays)
 
         for block in (True, False):
-            name = f"call, {count} in and out" + ("" if block else ", not waiting")
+            name = f"call, {count} in and out of {size}" + ("" if block else ", not waiting")
             cases.append(Case(name, "call", inputs, jax_function, mlx_function, block=block, seconds=2.0))
     return cases
 

@@ -84,7 +84,7 @@ def bars(results):
         text = f"geometric mean against mlx.core over {len(measured)} of {len(ratios)} cases: {mean:.2f}"
         complete = len(measured) == len(ratios)
         found.append((f"{text} (bar: <= {GEOMETRIC_MEAN_BAR}, all cases)", complete and mean <= GEOMETRIC_MEAN_BAR))
-    for name in ("call, 1 in and out", "call, 1 in and out, not waiting"):
+    for name in ("call, 1 in and out of 16", "call, 1 in and out of 16, not waiting"):
         ratio = by_name[name].ratio(OURS, CPU) if name in by_name else None
         if ratio is not None:
             found.append((f"{name}: {ratio:.2f} of XLA:CPU (bar: <= {CALL_BAR})", ratio <= CALL_BAR))
@@ -145,7 +145,7 @@ def summary(machine, results):
         + (f"; commit {machine['commit']}" if machine["commit"] else "")
         + (" with changes" if machine["modified"] else "")
         + ".",
-        "Median of a call (10 % – 90 % quantile); the ratios are our time over theirs.",
+        "Median of a call (10 % – 90 % quantile); the ratios are our time over theirs, median over the rounds.",
         "",
         table(results),
         "",
