@@ -43,6 +43,29 @@ pub(super) fn lower(geometry: Geometry, region: Region, count: usize, unique: bo
     .with_region(&region)
 }
 
+/// Combines flat updates with flat operands at their destinations, one after the other where these repeat; what goes to
+/// the sink is dropped.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn in_rounds(
+    body: &Region,
+    mut operands: Arrays,
+    destinations: &Array,
+    sink: i64,
+    updates: &[Array],
+    kernel_inputs: &[&Array],
+    stream: Stream,
+) -> mlx::Result<Arrays> {
+    for selection in rounds(destinations, sink, stream)? {
+        let updates =
+            updates.iter().map(|each| mlx::take(each, &selection, 0, stream)).collect::<mlx::Result<Arrays>>()?;
+        let destinations = mlx::take(destinations, &selection, 0, stream)?;
+        operands = combine_round(body, &operands, &destinations, &updates, kernel_inputs, stream)?;
+    }
+    Ok(operands)
+}
+
 /// The operand flat, with one more element for updates out of bounds.
 fn with_sink(operand: &Array, stream: Stream) -> mlx::Result<Array> {
     let flat = mlx::reshape(operand, &[-1], stream)?;

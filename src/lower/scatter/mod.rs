@@ -1,8 +1,8 @@
 //! scatter.
 #![forbid(unsafe_code)]
 
-mod generic;
-mod native;
+pub mod generic;
+pub mod native;
 #[cfg(test)]
 mod tests;
 

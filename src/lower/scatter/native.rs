@@ -74,7 +74,7 @@ pub(super) fn lower(geometry: Geometry, modes: Vec<Mode>) -> Lowered {
 }
 
 /// MLX's GPU scatters refuse elements of 8 bytes, but for sums of complex numbers.
-fn gpu_refuses(mode: ScatterMode, dtype: Dtype) -> bool {
+pub fn gpu_refuses(mode: ScatterMode, dtype: Dtype) -> bool {
     dtype.size() == 8 && !(dtype == Dtype::Complex64 && mode == ScatterMode::Add)
 }
 

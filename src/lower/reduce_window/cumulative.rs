@@ -1,0 +1,170 @@
+//! Windows that are prefixes or suffixes along one dimension: cumsum and its kin.
+#![forbid(unsafe_code)]
+
+use super::super::combiner::{self, Combiner};
+use super::super::reduce::{self, Combine, native};
+use super::super::{Context, LowerError, Lowered, shape_i32};
+use super::windows::{Dimension, along_all};
+use super::{accumulator, apply, converted};
+use crate::mlx::{self, Array, Arrays, Dtype, Stream};
+use crate::program::{ElementType, Op};
+
+/// What an operand is scanned with.
+#[derive(Clone, Copy)]
+enum Scan {
+    Combiner(Combiner),
+    LogAddExp,
+}
+
+/// The axis of a cumulative form, and whether it runs backwards.
+fn axis(dimensions: &[Dimension]) -> Option<(usize, bool)> {
+    let mut rest = dimensions.iter().enumerate().filter(|(_, dimension)| !dimension.is_trivial());
+    let (axis, dimension) = rest.next()?;
+    let whole = dimension.window == dimension.size
+        && (dimension.stride, dimension.base, dimension.dilation) == (1, 1, 1)
+        && rest.next().is_none();
+    match (dimension.low, dimension.high) {
+        (low, 0) if whole && low == dimension.size - 1 => Some((axis, false)),
+        (0, high) if whole && high == dimension.size - 1 => Some((axis, true)),
+        _ => None,
+    }
+}
+
+pub(super) fn lower(
+    context: &mut Context<'_>,
+    op: &Op,
+    dimensions: &[Dimension],
+) -> Result<Option<Lowered>, LowerError> {
+    let Some((axis, reverse)) = axis(dimensions) else { return Ok(None) };
+    let count = op.results.len();
+    let mut scans = Vec::new();
+    if let Some(combiners) = combiner::combiners(context, &op.regions[0]) {
+        for (index, &combiner) in combiners.iter().enumerate() {
+            let element = context.operand(op, index)?.element;
+            let bits = matches!(combiner, Combiner::And | Combiner::Or | Combiner::Xor) && element != ElementType::Bool;
+            if native::supports(combiner, element) && !bits {
+                let identity = reduce::init_is_identity(context, op, index, combiner, element);
+                scans.push((Scan::Combiner(combiner), identity));
+            }
+        }
+    } else if combiner::is_log_add_exp(context, &op.regions[0]) {
+        let element = context.operand(op, 0)?.element;
+        // MLX's exponential of f64 is no better than that of f32.
+        if matches!(element, ElementType::F32 | ElementType::F16 | ElementType::BF16) {
+            let identity = reduce::init_is_identity(context, op, 0, Combiner::Maximum, element);
+            scans.push((Scan::LogAddExp, identity));
+        }
+    }
+    if scans.len() == count {
+        return Ok(Some(Lowered::new(move |inputs, stream| {
+            scans
+                .iter()
+                .enumerate()
+                .map(|(index, &(scan, identity))| {
+                    let init = (!identity).then_some(inputs[count + index]);
+                    cumulate(scan, inputs[index], init, axis as i32, reverse, stream)
+                })
+                .collect()
+        })));
+    }
+    if dimensions[axis].size <= super::LONGEST_FOLD {
+        return Ok(None);
+    }
+
+    let shape = shape_i32(&context.result(op, 0)?.shape)?;
+    let region = context.scalar_region(op, &op.regions[0])?;
+    let body = region.clone();
+    Ok(Some(
+        Lowered::new(move |inputs, stream| {
+            let combine = |a: &[Array], b: &[Array]| reduce::call(&body, a, b, inputs, stream);
+            let rows: Arrays = inputs[..count].iter().map(|&input| input.clone()).collect();
+            let rows = doubling(rows, axis, reverse, &combine, stream)?;
+            let mut inits = Arrays::new();
+            for init in &inputs[count..2 * count] {
+                inits.push(mlx::broadcast_to(init, &shape, stream)?);
+            }
+            combine(&inits, &rows)
+        })
+        .with_region(&region),
+    ))
+}
+
+fn cumulate(
+    scan: Scan,
+    input: &Array,
+    init: Option<&Array>,
+    axis: i32,
+    reverse: bool,
+    stream: Stream,
+) -> mlx::Result<Array> {
+    let dtype = input.dtype();
+    let input = &mlx::contiguous(input, stream)?;
+    let (wide, combiner) = match scan {
+        Scan::LogAddExp => (Dtype::Float32, None),
+        Scan::Combiner(combiner) if dtype == Dtype::Bool => {
+            // As numbers 0 and 1: or is their maximum, and their minimum, xor the parity of their sum.
+            let combiner = match combiner {
+                Combiner::Add | Combiner::Or | Combiner::Maximum => Combiner::Maximum,
+                Combiner::Xor => Combiner::Xor,
+                _ => Combiner::Minimum,
+            };
+            (if combiner == Combiner::Xor { Dtype::Int32 } else { Dtype::Uint8 }, Some(combiner))
+        }
+        // MLX's scans of short floats lose NaN.
+        Scan::Combiner(combiner @ (Combiner::Maximum | Combiner::Minimum))
+            if matches!(dtype, Dtype::Float16 | Dtype::Bfloat16) =>
+        {
+            (Dtype::Float32, Some(combiner))
+        }
+        Scan::Combiner(combiner) => (accumulator(combiner, dtype), Some(combiner)),
+    };
+    let operand = &converted(input, wide, stream)?;
+    let init = init.map(|init| converted(init, wide, stream)).transpose()?;
+    let mut result = match combiner {
+        None => mlx::logcumsumexp(operand, axis, reverse, true, stream)?,
+        Some(Combiner::Add | Combiner::Xor) => mlx::cumsum(operand, axis, reverse, true, stream)?,
+        Some(Combiner::Multiply) => mlx::cumprod(operand, axis, reverse, true, stream)?,
+        Some(Combiner::Maximum) => mlx::cummax(operand, axis, reverse, true, stream)?,
+        Some(Combiner::Minimum) => mlx::cummin(operand, axis, reverse, true, stream)?,
+        Some(other) => return Err(mlx::Error::new(format!("internal error: no scan by {other:?}"))),
+    };
+    if let Some(init) = init {
+        result = match combiner {
+            None => mlx::logaddexp(&init, &result, stream)?,
+            Some(combiner) => apply(combiner, &init, &result, stream)?,
+        };
+    }
+    if combiner == Some(Combiner::Xor) {
+        result = mlx::bitwise_and(&result, &Array::scalar(1i32)?, stream)?;
+    }
+    converted(&result, dtype, stream)
+}
+
+/// Scans with any associative body: after the n-th step each position holds the combination of 2ⁿ elements.
+fn doubling(
+    mut rows: Arrays,
+    axis: usize,
+    reverse: bool,
+    combine: &Combine<'_>,
+    stream: Stream,
+) -> mlx::Result<Arrays> {
+    let size = rows[0].shape()[axis];
+    let mut distance = 1;
+    while distance < size {
+        let left = along_all(&rows, axis, 0, size - distance, 1, stream)?;
+        let right = along_all(&rows, axis, distance, size, 1, stream)?;
+        let combined = combine(&left, &right)?;
+        let kept = if reverse { (size - distance, size) } else { (0, distance) };
+        let kept = along_all(&rows, axis, kept.0, kept.1, 1, stream)?;
+        rows = combined
+            .iter()
+            .zip(&kept)
+            .map(|(combined, kept)| {
+                let parts = if reverse { [combined, kept] } else { [kept, combined] };
+                mlx::concatenate(&parts, axis as i32, stream)
+            })
+            .collect::<mlx::Result<Arrays>>()?;
+        distance *= 2;
+    }
+    Ok(rows)
+}

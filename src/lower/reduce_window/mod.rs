@@ -1,0 +1,222 @@
+//! reduce_window: scans where windows are prefixes, else by combining shifted copies of the input.
+#![forbid(unsafe_code)]
+
+mod cumulative;
+#[cfg(test)]
+mod tests;
+pub mod windows;
+
+use super::combiner::{self, Combiner};
+use super::reduce::{self, native};
+use super::{Context, LowerError, Lowered, Row, shape, shape_i32, storage};
+use crate::mlx::{self, Array, Arrays, Dtype, Stream};
+use crate::program::{Op, OpKind, ReduceWindow};
+use windows::{Dimension, Windows};
+
+/// Rows of the op table.
+pub static ROWS: &[Row] = &[Row {
+    name: "reduce_window",
+    note: "any body; sums of f16 and bf16 are kept in f32",
+    elementwise: false,
+    lower: reduce_window,
+}];
+
+/// Bodies that are not known to be associative are folded in the order of the window's elements, as XLA:CPU does, up to
+/// this many; above, as a tree, which the specification allows.
+const LONGEST_FOLD: i64 = 16;
+
+fn reduce_window(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
+    let OpKind::ReduceWindow(attributes) = &op.kind else { return Err(context.invalid(op, "not a reduce_window")) };
+    let count = op.results.len();
+    if count == 0 || op.operands.len() != 2 * count || op.regions.len() != 1 {
+        return Err(context.invalid(op, "operands, init values and results differ in number"));
+    }
+    let (input, result) = (context.operand(op, 0)?, context.result(op, 0)?);
+    for index in 1..count {
+        if context.operand(op, index)?.shape != input.shape {
+            return Err(context.invalid(op, "operands differ in shape"));
+        }
+    }
+    let dimensions = dimensions(attributes, &input.shape)
+        .filter(|dimensions| dimensions.iter().map(Dimension::count).eq(result.shape.iter().copied()))
+        .ok_or_else(|| context.invalid(op, "windows do not fit operand and result"))?;
+    let shape = shape_i32(&result.shape)?;
+    if result.elements() == 0 || input.elements() == 0 {
+        // Windows without elements: init values everywhere.
+        return Ok(Lowered::new(move |inputs, stream| {
+            inputs[count..2 * count].iter().map(|init| mlx::broadcast_to(init, &shape, stream)).collect()
+        }));
+    }
+    if let Some(lowered) = cumulative::lower(context, op, &dimensions)? {
+        return Ok(lowered);
+    }
+    if let Some(lowered) = simple(context, op, &dimensions)? {
+        return Ok(lowered);
+    }
+    generic(context, op, dimensions)
+}
+
+/// The attributes per dimension; None when they do not fit. Lists left out mean 1, or no padding.
+fn dimensions(attributes: &ReduceWindow, shape: &[i64]) -> Option<Vec<Dimension>> {
+    let rank = shape.len();
+    let at = |list: &[i64], axis: usize| match list.len() {
+        0 => Some(1),
+        length if length == rank => Some(list[axis]),
+        _ => None,
+    };
+    (0..rank)
+        .map(|axis| {
+            let (low, high) = if attributes.padding.is_empty() { (0, 0) } else { *attributes.padding.get(axis)? };
+            let dimension = Dimension {
+                size: shape[axis],
+                window: at(&attributes.window_dimensions, axis)?,
+                stride: at(&attributes.window_strides, axis)?,
+                base: at(&attributes.base_dilations, axis)?,
+                dilation: at(&attributes.window_dilations, axis)?,
+                low,
+                high,
+            };
+            dimension.is_valid().then_some(dimension)
+        })
+        .collect()
+}
+
+/// One application of a recognised body.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn apply(combiner: Combiner, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
+    let is_bool = a.dtype() == Dtype::Bool;
+    match combiner {
+        Combiner::Add | Combiner::Or | Combiner::Maximum if is_bool => mlx::logical_or(a, b, stream),
+        Combiner::Multiply | Combiner::And | Combiner::Minimum if is_bool => mlx::logical_and(a, b, stream),
+        Combiner::Xor if is_bool => mlx::not_equal(a, b, stream),
+        Combiner::Add => mlx::add(a, b, stream),
+        Combiner::Multiply => mlx::multiply(a, b, stream),
+        Combiner::Maximum => mlx::maximum(a, b, stream),
+        Combiner::Minimum => mlx::minimum(a, b, stream),
+        Combiner::And => mlx::bitwise_and(a, b, stream),
+        Combiner::Or => mlx::bitwise_or(a, b, stream),
+        Combiner::Xor => mlx::bitwise_xor(a, b, stream),
+        Combiner::First => Ok(a.clone()),
+        Combiner::Second => Ok(b.clone()),
+    }
+}
+
+/// The dtype that XLA:CPU combines in: f32 for sums and products of short floats.
+fn accumulator(combiner: Combiner, dtype: Dtype) -> Dtype {
+    match (combiner, dtype) {
+        (Combiner::Add | Combiner::Multiply, Dtype::Float16 | Dtype::Bfloat16) => Dtype::Float32,
+        _ => dtype,
+    }
+}
+
+fn converted(a: &Array, dtype: Dtype, stream: Stream) -> mlx::Result<Array> {
+    if a.dtype() == dtype { Ok(a.clone()) } else { mlx::astype(a, dtype, stream) }
+}
+
+/// What fills the gaps between elements and around them: changes nothing.
+struct Simple {
+    combiner: Combiner,
+    fill: Array,
+    dtype: Dtype,
+    identity: bool,
+}
+
+/// Bodies whose results do not mix and that MLX has a function for.
+fn simple(context: &mut Context<'_>, op: &Op, dimensions: &[Dimension]) -> Result<Option<Lowered>, LowerError> {
+    let Some(combiners) = combiner::combiners(context, &op.regions[0]) else { return Ok(None) };
+    let count = combiners.len();
+    let mut plans = Vec::new();
+    for (index, &combiner) in combiners.iter().enumerate() {
+        let element = context.operand(op, index)?.element;
+        let (true, Some(dtype)) = (native::supports(combiner, element), storage(element)) else { return Ok(None) };
+        let Some(fill) = combiner.identity(element) else { return Ok(None) };
+        let identity = reduce::init_is_identity(context, op, index, combiner, element);
+        plans.push(Simple { combiner, fill: Array::from_bytes(&fill, &[], dtype)?, dtype, identity });
+    }
+    let pad = padding(context, op, dimensions)?;
+    let windows = Windows::new(dimensions)?;
+    Ok(Some(Lowered::new(move |inputs, stream| {
+        let one = |index: usize, plan: &Simple| {
+            let wide = accumulator(plan.combiner, plan.dtype);
+            let padded = pad(inputs[index], &plan.fill, stream)?;
+            let combine =
+                |a: &[Array], b: &[Array]| Ok(smallvec::smallvec![apply(plan.combiner, &a[0], &b[0], stream)?]);
+            let rows = smallvec::smallvec![converted(&padded, wide, stream)?];
+            let mut result = windows.reduce(rows, &combine, stream)?.swap_remove(0);
+            if !plan.identity {
+                let init = converted(inputs[count + index], wide, stream)?;
+                result = apply(plan.combiner, &init, &result, stream)?;
+            }
+            converted(&result, plan.dtype, stream)
+        };
+        plans.iter().enumerate().map(|(index, plan)| one(index, plan)).collect()
+    })))
+}
+
+/// A function of operand and fill value that dilates and pads.
+pub(super) fn padding(
+    context: &Context<'_>,
+    op: &Op,
+    dimensions: &[Dimension],
+) -> Result<impl Fn(&Array, &Array, Stream) -> mlx::Result<Array> + Send + Sync + use<>, LowerError> {
+    let input = &context.operand(op, 0)?.shape;
+    let list = |of: fn(&Dimension) -> i64| dimensions.iter().map(of).collect::<Vec<i64>>();
+    shape::padding(input, &list(|each| each.low), &list(|each| each.high), &list(|each| each.base - 1))
+}
+
+/// Any body. Gaps and padding are left out, as XLA:CPU does: flags say where there are elements.
+fn generic(context: &mut Context<'_>, op: &Op, dimensions: Vec<Dimension>) -> Result<Lowered, LowerError> {
+    let count = op.results.len();
+    let gaps = dimensions.iter().any(|each| each.low > 0 || each.high > 0 || each.base > 1);
+    let volume = dimensions.iter().fold(1i64, |product, each| product.saturating_mul(each.window));
+    let input_shape = shape_i32(&context.operand(op, 0)?.shape)?;
+    let result_shape = shape_i32(&context.result(op, 0)?.shape)?;
+    let mut fills = Vec::new();
+    for index in 0..count {
+        let element = context.operand(op, index)?.element;
+        fills.push(storage(element).ok_or_else(|| context.unsupported(op, "its element type has no storage"))?);
+    }
+    let pad = padding(context, op, &dimensions)?;
+    let windows = Windows::new(&dimensions)?;
+    let region = context.scalar_region(op, &op.regions[0])?;
+    let body = region.clone();
+    Ok(Lowered::new(move |inputs, stream| {
+        let mut rows = Arrays::new();
+        for (input, &fill) in inputs[..count].iter().zip(&fills) {
+            rows.push(pad(input, &mlx::zeros(&[], fill, stream)?, stream)?);
+        }
+        let combine = |a: &[Array], b: &[Array]| reduce::call(&body, a, b, inputs, stream);
+        let where_present = |a: &[Array], b: &[Array]| {
+            let (a_there, b_there) = (&a[count], &b[count]);
+            let both = mlx::logical_and(a_there, b_there, stream)?;
+            let combined = combine(&a[..count], &b[..count])?;
+            let mut results = Arrays::new();
+            for ((combined, a), b) in combined.iter().zip(a).zip(b) {
+                let single = mlx::select(a_there, a, b, stream)?;
+                results.push(mlx::select(&both, combined, &single, stream)?);
+            }
+            results.push(mlx::logical_or(a_there, b_there, stream)?);
+            Ok(results)
+        };
+        let mut inits = Arrays::new();
+        for init in &inputs[count..2 * count] {
+            inits.push(mlx::broadcast_to(init, &result_shape, stream)?);
+        }
+        if gaps {
+            let (yes, no) = (Array::scalar(true)?, Array::scalar(false)?);
+            rows.push(pad(&mlx::full(&input_shape, &yes, Dtype::Bool, stream)?, &no, stream)?);
+            inits.push(mlx::full(&result_shape, &yes, Dtype::Bool, stream)?);
+        }
+        let combine: &reduce::Combine<'_> = if gaps { &where_present } else { &combine };
+        let mut results = if volume <= LONGEST_FOLD {
+            windows.fold(inits, &rows, combine, stream)?
+        } else {
+            combine(&inits, &windows.reduce(rows, combine, stream)?)?
+        };
+        results.truncate(count);
+        Ok(results)
+    })
+    .with_region(&region))
+}
