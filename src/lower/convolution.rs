@@ -1,6 +1,7 @@
 //! convolution.
 #![forbid(unsafe_code)]
 
+mod depthwise;
 mod geometry;
 mod library;
 mod phases;
@@ -8,6 +9,7 @@ mod phases;
 mod tests;
 mod windows;
 
+use self::depthwise::Depthwise;
 use self::geometry::Geometry;
 use self::library::Library;
 use self::phases::Phases;
@@ -24,6 +26,13 @@ pub static ROWS: &[Row] = &[Row {
     elementwise: false,
     lower: convolution,
 }];
+
+/// How it is computed where MLX's own function is not used.
+enum Form {
+    Depthwise(Depthwise),
+    Phases(Phases),
+    Windows(Windows),
+}
 
 fn convolution(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     lower(context, op, false)
@@ -53,8 +62,13 @@ fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered
         return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, dtype, stream)));
     }
     let placement = product.placement();
-    let windows = Windows::new(&geometry);
-    let phases = Phases::new(&geometry, dtype);
+    let form = if let Some(depthwise) = Depthwise::new(&geometry).filter(|_| product.is_elementwise()) {
+        Form::Depthwise(depthwise)
+    } else if let Some(phases) = Phases::new(&geometry, dtype) {
+        Form::Phases(phases)
+    } else {
+        Form::Windows(Windows::new(&geometry))
+    };
     // Real floats up to f32; their operands are widened to f32 unless all three types are the same.
     let real = [lhs.element, kernel.element, result.element]
         .iter()
@@ -67,9 +81,10 @@ fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered
             let kernel = mlx::astype(inputs[1], common, stream)?;
             mlx::astype(&library.call(&lhs, &kernel, stream)?, dtype, stream)
         }
-        _ => match &phases {
-            Some(phases) => phases.call(&product, inputs[0], inputs[1], stream),
-            None => windows.call(&product, inputs[0], inputs[1], stream),
+        _ => match &form {
+            Form::Depthwise(depthwise) => depthwise.call(&product, inputs[0], inputs[1], stream),
+            Form::Phases(phases) => phases.call(&product, inputs[0], inputs[1], stream),
+            Form::Windows(windows) => windows.call(&product, inputs[0], inputs[1], stream),
         },
     });
     Ok(if placement == Placement::Cpu { lowered.on_cpu() } else { lowered })

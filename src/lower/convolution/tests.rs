@@ -264,6 +264,26 @@ fn every_element_type() {
     assert_eq!(f32s(&complex), [0., 0., 0., 1.]);
 }
 
+/// Groups of one input feature, with two results each; integers wrap.
+#[test]
+fn depthwise_integers() {
+    let mut attributes = plain();
+    attributes.feature_group_count = 2;
+    let types: [(ElementType, &[i64]); 3] =
+        [(ElementType::I8, &[1, 3, 2]), (ElementType::I8, &[2, 1, 4]), (ElementType::I8, &[1, 2, 4])];
+    let lhs = bytes(&[100i8, 1, 50, 2, 3, -4]);
+    let kernel = bytes(&[1i8, 2, 3, 4, 1, 0, -1, 5]);
+    // Feature 0: [100, 50, 3] with [1, 1] and [2, 0]; feature 1: [1, 2, -4] with [3, -1] and [4, 5].
+    let expected = bytes(&[-106i8, -56, 1, 14, 53, 100, 10, -12]);
+    assert_eq!(run(&attributes, types, [lhs, kernel], false).unwrap(), expected);
+    // So many that floats are chosen: 7 · 100 · 100 is more than a byte, and wraps.
+    let attributes = Convolution { padding: vec![(3, 3)], ..attributes };
+    let shapes: [&[i64]; 3] = [&[1, 9000, 2], &[7, 1, 4], &[1, 9000, 4]];
+    let types = shapes.map(|shape| (ElementType::I8, shape));
+    let result = run(&attributes, types, [bytes(&[100i8; 18000]), bytes(&[100i8; 28])], false).unwrap();
+    assert_eq!(result[10_000] as i8, 70_000i32 as i8);
+}
+
 #[test]
 fn shapes_that_do_not_fit_are_invalid() {
     let types: [(ElementType, &[i64]); 3] =

@@ -4,7 +4,7 @@
 //! dilation, and falls back to naive loops that are slower by orders of magnitude.
 #![forbid(unsafe_code)]
 
-use super::geometry::Geometry;
+use super::geometry::{Geometry, Spatial};
 use crate::lower::dot_general::product::{MatrixProduct, swap_last};
 use crate::mlx::{self, Array, Stream};
 
@@ -34,7 +34,7 @@ pub(super) struct Windows {
 }
 
 /// The operand among zeros: dilation and padding.
-struct Embed {
+pub(super) struct Embed {
     shape: Vec<i32>,
     start: Vec<i32>,
     stop: Vec<i32>,
@@ -199,7 +199,7 @@ impl Windows {
 
         Self {
             crop: geometry.crop(),
-            embed: embed(geometry, &padded),
+            embed: Embed::new(geometry),
             reverse: reverse(geometry),
             chunks,
             view_strides: view.iter().map(|&axis| stride(axis)).collect(),
@@ -237,9 +237,8 @@ impl Windows {
         if let Some((start, stop)) = &self.crop {
             lhs = mlx::slice(&lhs, start, stop, &vec![1; start.len()], stream)?;
         }
-        if let Some(Embed { shape, start, stop, strides }) = &self.embed {
-            let zeros = mlx::zeros(shape, lhs.dtype(), stream)?;
-            lhs = mlx::slice_update(&zeros, &lhs, start, stop, strides, stream)?;
+        if let Some(embed) = &self.embed {
+            lhs = embed.call(&lhs, stream)?;
         }
         if let Some((start, stop, strides)) = &self.reverse {
             kernel = mlx::slice(&kernel, start, stop, strides, stream)?;
@@ -276,25 +275,34 @@ impl Windows {
     }
 }
 
-fn embed(geometry: &Geometry, padded: &[i64]) -> Option<Embed> {
-    let plain = |spatial: &super::geometry::Spatial| spatial.low == 0 && spatial.high == 0 && spatial.lhs_dilation == 1;
-    if geometry.spatial.iter().all(plain) {
-        return None;
+impl Embed {
+    /// None where there is neither dilation nor padding.
+    pub fn new(geometry: &Geometry) -> Option<Self> {
+        let plain = |spatial: &Spatial| spatial.low == 0 && spatial.high == 0 && spatial.lhs_dilation == 1;
+        if geometry.spatial.iter().all(plain) {
+            return None;
+        }
+        let mut shape: Vec<i32> = geometry.lhs_shape.iter().map(|&size| size as i32).collect();
+        let (mut start, mut stop, mut strides) = (vec![0; shape.len()], shape.clone(), vec![1; shape.len()]);
+        for spatial in &geometry.spatial {
+            shape[spatial.lhs_axis] = spatial.padded() as i32;
+            start[spatial.lhs_axis] = spatial.low as i32;
+            let last = spatial.low + (spatial.stop - spatial.start - 1) * spatial.lhs_dilation;
+            stop[spatial.lhs_axis] = (last + 1) as i32;
+            strides[spatial.lhs_axis] = spatial.lhs_dilation as i32;
+        }
+        Some(Self { shape, start, stop, strides })
     }
-    let shape: Vec<i32> = padded.iter().map(|&size| size as i32).collect();
-    let mut embed = Embed { start: vec![0; shape.len()], stop: shape.clone(), strides: vec![1; shape.len()], shape };
-    for spatial in &geometry.spatial {
-        embed.start[spatial.lhs_axis] = spatial.low as i32;
-        let last = spatial.low + (spatial.stop - spatial.start - 1) * spatial.lhs_dilation;
-        embed.stop[spatial.lhs_axis] = (last + 1) as i32;
-        embed.strides[spatial.lhs_axis] = spatial.lhs_dilation as i32;
+
+    pub fn call(&self, lhs: &Array, stream: Stream) -> mlx::Result<Array> {
+        let zeros = mlx::zeros(&self.shape, lhs.dtype(), stream)?;
+        mlx::slice_update(&zeros, lhs, &self.start, &self.stop, &self.strides, stream)
     }
-    Some(embed)
 }
 
 /// Start, stop and strides of a slice of the kernel that reverses it.
 pub(super) fn reverse(geometry: &Geometry) -> Option<(Vec<i32>, Vec<i32>, Vec<i32>)> {
-    let reversed = |spatial: &&super::geometry::Spatial| spatial.reversed && spatial.window > 1;
+    let reversed = |spatial: &&Spatial| spatial.reversed && spatial.window > 1;
     geometry.spatial.iter().find(reversed)?;
     let mut stop: Vec<i32> = geometry.kernel_shape.iter().map(|&size| size as i32).collect();
     let (mut start, mut strides) = (vec![0; stop.len()], vec![1; stop.len()]);

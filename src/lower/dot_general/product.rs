@@ -185,7 +185,7 @@ impl MatrixProduct {
     /// What MLX refuses.
     pub fn multiply(&self, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
         let product = match self.method {
-            Method::Native(..) => mlx::matmul(a, b, stream)?,
+            Method::Native(..) | Method::Exact(_) => mlx::matmul(a, b, stream)?,
             Method::Outer(_) => mlx::multiply(a, b, stream)?,
             Method::Bool => {
                 let zero = Array::scalar(0f32)?;
@@ -197,15 +197,31 @@ impl MatrixProduct {
                 let b = mlx::expand_dims(&swap_last(b, stream)?, &[rank - 2], stream)?;
                 mlx::sum_axes(&mlx::multiply(&a, &b, stream)?, &[rank], false, stream)?
             }
-            Method::Exact(Dtype::Float32) => mlx::astype(&mlx::matmul(a, b, stream)?, Dtype::Int32, stream)?,
-            Method::Exact(_) => mlx::astype(&mlx::matmul(a, b, stream)?, Dtype::Int64, stream)?,
             Method::Limbs { unsigned, width, count } => limbs(a, b, unsigned, width, count, stream)?,
         };
-        let product =
-            if product.dtype() == self.result { product } else { mlx::astype(&product, self.result, stream)? };
+        self.finish(product, stream)
+    }
+
+    /// Whether sums of products may also be made elementwise in the dtype of prepared operands.
+    pub fn is_elementwise(&self) -> bool {
+        self.method != Method::Bool
+    }
+
+    /// Sums of products of prepared operands, in the storage dtype of the result.
+    ///
+    /// # Errors
+    /// What MLX refuses.
+    pub fn finish(&self, sums: Array, stream: Stream) -> mlx::Result<Array> {
+        // A float out of an integer's range has no defined conversion: what wraps goes through a type that holds it.
+        let sums = match self.method {
+            Method::Exact(Dtype::Float32) => mlx::astype(&sums, Dtype::Int32, stream)?,
+            Method::Exact(_) => mlx::astype(&sums, Dtype::Int64, stream)?,
+            _ => sums,
+        };
+        let sums = if sums.dtype() == self.result { sums } else { mlx::astype(&sums, self.result, stream)? };
         match self.sub_byte {
-            None => Ok(product),
-            Some((unused, signed)) => wrap(&product, unused, signed, stream),
+            None => Ok(sums),
+            Some((unused, signed)) => wrap(&sums, unused, signed, stream),
         }
     }
 }
