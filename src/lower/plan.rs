@@ -12,6 +12,9 @@ use crate::mlx::{self, Array, Arrays, DeviceKind, Dtype, Stream};
 /// Index of an array during a run.
 pub type Slot = u32;
 
+/// A result's slot, with the dtype and (but in scalar regions) the shape that it has.
+pub type Output = (Slot, Dtype, Option<Box<[i32]>>);
+
 /// One op.
 pub struct Step {
     /// Op name, for messages and dumps.
@@ -24,8 +27,8 @@ pub struct Step {
     pub placement: Placement,
     /// Operands, then captured values.
     pub inputs: SmallVec<[Slot; 4]>,
-    /// Results, each with the shape and dtype promised (no shape in scalar regions).
-    pub outputs: SmallVec<[(Slot, Dtype, Option<Box<[i32]>>); 2]>,
+    /// Results as promised.
+    pub outputs: SmallVec<[Output; 2]>,
     /// Slots whose last use this is.
     pub free: Box<[Slot]>,
     /// Plans inside the kernel, for dumps.

@@ -100,7 +100,7 @@ fn rng(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     };
     let float = matches!(result.element, ElementType::F64 | ElementType::F32 | ElementType::F16 | ElementType::BF16);
     let integer = result.element.is_integer() && !result.element.is_small_integer();
-    if !float && !(integer && rng_distribution == RngDistribution::Uniform) {
+    if !(float || integer && rng_distribution == RngDistribution::Uniform) {
         return Err(context.unsupported(op, "random numbers of this type and distribution"));
     }
     if result.elements() == 0 {

@@ -1,5 +1,6 @@
 //! erf and erf_inv by published approximations: MLX's own are good to 1e-7 absolutely, not relatively.
 #![forbid(unsafe_code)]
+#![expect(clippy::excessive_precision, reason = "coefficients as published")]
 
 use super::exponential::exp;
 use super::formula::Formula;

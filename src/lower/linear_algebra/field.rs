@@ -19,6 +19,7 @@ pub(super) trait Field:
     + 'static
 {
     const ZERO: Self;
+    #[cfg(test)]
     const ONE: Self;
     const NAN: Self;
     /// Bytes of one element.
@@ -35,6 +36,7 @@ macro_rules! real {
     ($($real:ty),*) => {
         $(impl Field for $real {
             const ZERO: Self = 0.0;
+            #[cfg(test)]
             const ONE: Self = 1.0;
             const NAN: Self = Self::NAN;
             const BYTES: usize = size_of::<$real>();
@@ -120,6 +122,7 @@ impl SubAssign for Complex {
 
 impl Field for Complex {
     const ZERO: Self = Self { re: 0., im: 0. };
+    #[cfg(test)]
     const ONE: Self = Self { re: 1., im: 0. };
     const NAN: Self = Self { re: f32::NAN, im: f32::NAN };
     const BYTES: usize = 8;

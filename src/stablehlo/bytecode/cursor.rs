@@ -253,7 +253,7 @@ mod tests {
         assert!(cursor(&[0, 1, 2]).varint().is_err());
         assert!(cursor(&[0x0b, 1, 2]).blob().is_err());
         assert!(cursor(&[0x0b, 1, 2]).signed_varints().is_err());
-        assert!(cursor(&[b'a', b'b']).nul_terminated().is_err());
+        assert!(cursor(b"ab").nul_terminated().is_err());
         assert!(cursor(&[4, 0x21, 1]).section().is_err());
     }
 
