@@ -110,14 +110,16 @@ def test_complex128_inside_of_a_program_names_the_line(device):
     ["float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", "float8_e8m0fnu", "float4_e2m1fn", "int2", "uint2"],
 )
 def test_narrow_dtypes_work_or_are_named(device, dtype):
-    source = np.array([0, 1, 1, 0], np.dtype(getattr(jnp, dtype)))
+    source = np.array([1, 0, 0, 1], np.dtype(getattr(jnp, dtype)))
     name = dtype.replace("float", "f(?:loat)?").replace("uint", "ui?(?:nt)?").replace("_", "_?")
     try:
         result = np.asarray(jax.device_put(source, device))
     except jax.errors.JaxRuntimeError as error:
         assert re.search(f"(?i){name}|{name.replace('int', 'i(?:nt)?')}", str(error)), str(error)
     else:
-        np.testing.assert_array_equal(result, source)
+        # Bytes, since the zero of a type without one is NaN.
+        assert result.dtype == source.dtype
+        np.testing.assert_array_equal(result.view(np.uint8), source.view(np.uint8))
 
 
 @pytest.mark.parametrize(
