@@ -290,6 +290,7 @@ pub struct HostTransfer {
 
 /// What an op does; its operands, results and regions stand in [`Op`].
 #[expect(missing_docs, reason = "the variants and fields are the spec's op and attribute names")]
+#[expect(clippy::large_enum_variant, reason = "a program has some thousand ops; a box would burden every match")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum OpKind {
     Unary(Unary),

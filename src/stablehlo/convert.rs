@@ -22,6 +22,9 @@ enum Meaning {
     Unknown,
 }
 
+/// Inherent attributes of an op by name.
+type Inherent = Vec<(&'static str, AttributeId)>;
+
 /// Marks a value that the function at hand does not define (yet).
 const UNDEFINED: ValueId = ValueId(u32::MAX);
 
@@ -110,7 +113,7 @@ impl<'a> Converter<'a> {
         &mut self,
         op: &Operation,
         names: &'static [&'static str],
-    ) -> Result<(Vec<(&'static str, AttributeId)>, Attributes), ReadError> {
+    ) -> Result<(Inherent, Attributes), ReadError> {
         self.try_attributes(op, names).map_err(|error| self.failed(op, error))
     }
 
@@ -118,7 +121,7 @@ impl<'a> Converter<'a> {
         &mut self,
         op: &Operation,
         names: &'static [&'static str],
-    ) -> Result<(Vec<(&'static str, AttributeId)>, Attributes), Failure> {
+    ) -> Result<(Inherent, Attributes), Failure> {
         let mut inherent = Vec::with_capacity(names.len());
         let mut named = match op.attributes {
             Some(id) => self.context.entries(id)?,
@@ -189,10 +192,7 @@ impl<'a> Converter<'a> {
         Ok(program)
     }
 
-    fn mesh(
-        &mut self,
-        inherent: Vec<(&'static str, AttributeId)>,
-    ) -> Result<(String, program::sharding::Mesh), Failure> {
+    fn mesh(&mut self, inherent: Inherent) -> Result<(String, program::sharding::Mesh), Failure> {
         let mut fields = Fields::new(&mut self.context, inherent, Attributes::default(), 0);
         let name = fields.take("sym_name")?;
         let mesh = fields.take("mesh")?;
@@ -238,11 +238,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Name, visibility and attributes of arguments and results go into the function; gives its type.
-    fn signature(
-        &mut self,
-        function: &mut Function,
-        inherent: Vec<(&'static str, AttributeId)>,
-    ) -> Result<(Vec<Type>, Vec<Type>), Failure> {
+    fn signature(&mut self, function: &mut Function, inherent: Inherent) -> Result<(Vec<Type>, Vec<Type>), Failure> {
         let mut fields = Fields::new(&mut self.context, inherent, Attributes::default(), 0);
         function.name = fields.string("sym_name")?;
         // Symbols without a visibility are public.
