@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::visit::Renaming;
 use crate::lower::{LowerError, describe};
-use crate::program::{Block, Function, Op, OpKind, Program};
+use crate::program::{Block, Function, Location, Op, OpKind, Program};
 
 /// Only the entry function is left.
 pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
@@ -99,10 +100,24 @@ impl Inliner<'_> {
             arguments.insert(argument, operand);
         }
         arguments.apply_to_block(&mut body);
+        locate(&mut body, &call.location);
         ops.append(&mut body.ops);
         for (&result, &value) in call.results.iter().zip(&body.results) {
             renaming.insert(result, value);
         }
         Ok(())
+    }
+}
+
+/// Ops of functions that JAX itself jits have no line of the user's: the call's is the one that messages should name.
+fn locate(block: &mut Block, call: &Location) {
+    for op in &mut block.ops {
+        if op.location.position().is_none() {
+            let callee = std::mem::take(&mut op.location);
+            op.location = Location::CallSite(Arc::new(callee), Arc::new(call.clone()));
+        }
+        for region in &mut op.regions {
+            locate(region, call);
+        }
     }
 }

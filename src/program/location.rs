@@ -46,7 +46,11 @@ impl fmt::Display for Location {
             Some((file, line)) => write!(formatter, "{file}:{line}")?,
             None => formatter.write_str("unknown location")?,
         }
-        if let Location::Name(name, _) = self {
+        let mut op = self;
+        while let Location::CallSite(callee, _) = op {
+            op = callee;
+        }
+        if let Location::Name(name, _) = op {
             write!(formatter, " ({name})")?;
         }
         Ok(())
