@@ -109,6 +109,7 @@ pub type NodeId = usize;
 
 /// One scalar of a body.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "bodies have a handful of nodes")]
 pub enum Node {
     /// Block argument.
     Argument(usize),

@@ -247,7 +247,7 @@ impl Builder<'_> {
             .results
             .iter()
             .map(|&result| output(&context, op, result, self.scalar))
-            .collect::<Result<SmallVec<[(Dtype, Option<Box<[i32]>>); 2]>, LowerError>>()?;
+            .collect::<Result<SmallVec<[Promise; 2]>, LowerError>>()?;
         if self.is_empty_and_pure(op) {
             // Many of MLX's kernels do not expect arrays without elements; no kernel, no surprise.
             for &result in &op.results {
@@ -291,12 +291,10 @@ impl Builder<'_> {
     }
 }
 
-fn output(
-    context: &Context<'_>,
-    op: &Op,
-    result: ValueId,
-    scalar: bool,
-) -> Result<(Dtype, Option<Box<[i32]>>), LowerError> {
+/// Dtype and (but in scalar regions) shape of a result.
+type Promise = (Dtype, Option<Box<[i32]>>);
+
+fn output(context: &Context<'_>, op: &Op, result: ValueId, scalar: bool) -> Result<Promise, LowerError> {
     match context.function.ty(result) {
         // A token is an empty array: it orders, and carries nothing.
         Type::Token => Ok((Dtype::Bool, Some(Box::from([0])))),

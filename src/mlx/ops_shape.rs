@@ -239,8 +239,8 @@ pub fn pad(a: &Array, axes: &[i32], low: &[i32], high: &[i32], value: &Array, st
 /// # Errors
 /// What MLX refuses.
 pub fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
     with_vector(arrays, |vector| {
+        // SAFETY: valid handles.
         Array::build(|result| unsafe { mlx_sys::mlx_concatenate_axis(result, vector, axis, stream.raw()) })
     })
 }
@@ -250,8 +250,8 @@ pub fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array
 /// # Errors
 /// What MLX refuses.
 pub fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
     with_vector(arrays, |vector| {
+        // SAFETY: valid handles.
         Array::build(|result| unsafe { mlx_sys::mlx_stack_axis(result, vector, axis, stream.raw()) })
     })
 }
@@ -280,8 +280,8 @@ pub fn take_along_axis(a: &Array, indices: &Array, axis: i32, stream: Stream) ->
 /// # Errors
 /// What MLX refuses.
 pub fn gather(a: &Array, indices: &[&Array], axes: &[i32], slice_sizes: &[i32], stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles; the slices outlive the call.
     with_vector(indices, |vector| {
+        // SAFETY: valid handles; the slices outlive the call.
         Array::build(|result| unsafe {
             mlx_sys::mlx_gather(
                 result,
@@ -332,8 +332,8 @@ pub fn scatter(
         ScatterMode::Min => mlx_sys::mlx_scatter_min,
         ScatterMode::Prod => mlx_sys::mlx_scatter_prod,
     };
-    // SAFETY: valid handles; the axes outlive the call.
     with_vector(indices, |vector| {
+        // SAFETY: valid handles; the axes outlive the call.
         Array::build(|result| unsafe {
             call(result, a.raw(), vector, updates.raw(), axes.as_ptr(), axes.len(), stream.raw())
         })

@@ -12,12 +12,14 @@ mod visit;
 use crate::lower::LowerError;
 use crate::program::Program;
 
+type Pass = fn(&mut Program) -> Result<(), LowerError>;
+
 /// Runs all passes in their order; `after` sees the program after each.
 ///
 /// # Errors
 /// A program that calls itself, or what a pass finds that cannot be supported.
 pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), LowerError> {
-    let passes: [(&str, fn(&mut Program) -> Result<(), LowerError>); 6] = [
+    let passes: [(&str, Pass); 6] = [
         ("inline", inline::run),
         ("sharding", sharding::run),
         ("small-types", small_types::run),

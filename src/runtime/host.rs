@@ -378,7 +378,7 @@ mod tests {
             U32 => {
                 turned([0, 1, u32::MAX, 5, 7, 1 << 31, (1 << 31) - 1, 31, 32, 33, 1 << 24, (1 << 24) + 1, 100], shift)
             }
-            _ => (0..COUNT).map(|index| u8::from((index * 7 + shift) % 3 == 0)).collect(),
+            _ => (0..COUNT).map(|index| u8::from((index * 7 + shift).is_multiple_of(3))).collect(),
         }
     }
 

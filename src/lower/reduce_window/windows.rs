@@ -57,7 +57,6 @@ impl Dimension {
 
 /// Windows in all dimensions of a padded array.
 pub struct Windows {
-    padded: Vec<i32>,
     counts: Vec<i32>,
     window: Vec<i32>,
     stride: Vec<i32>,
@@ -73,22 +72,11 @@ impl Windows {
     pub fn new(dimensions: &[Dimension]) -> Result<Self, LowerError> {
         let list = |of: fn(&Dimension) -> i64| shape_i32(&dimensions.iter().map(of).collect::<Vec<i64>>());
         Ok(Self {
-            padded: list(Dimension::padded)?,
             counts: list(Dimension::count)?,
             window: list(|each| each.window)?,
             stride: list(|each| each.stride)?,
             dilation: list(|each| each.dilation)?,
         })
-    }
-
-    /// Number of windows in each dimension.
-    pub fn counts(&self) -> &[i32] {
-        &self.counts
-    }
-
-    /// Positions in each dimension.
-    pub fn padded(&self) -> &[i32] {
-        &self.padded
     }
 
     /// Offsets of a window's elements, in row-major order.

@@ -156,8 +156,8 @@ impl Geometry {
             sum = mlx::add(&sum, &mlx::reshape(&values, &shape, stream)?, stream)?;
             Ok(())
         };
-        for axis in 0..rank {
-            add(&mlx::arange(self.indexing.window[axis], Dtype::Int32, stream)?, axis + 1, strides[axis])?;
+        for (axis, &stride) in strides.iter().enumerate() {
+            add(&mlx::arange(self.indexing.window[axis], Dtype::Int32, stream)?, axis + 1, stride)?;
         }
         for (start, &axis) in self.indexing.starts(indices, stream)?.iter().zip(&self.indexing.axes) {
             add(start, 0, strides[axis as usize])?;
