@@ -5,7 +5,7 @@ use super::formula::{Formula, signed, unsigned};
 use super::small_types::wrap;
 use super::{Context, LowerError, Lowered, Row, complex};
 use crate::mlx::{self, Array, DeviceKind, Dtype, Stream};
-use crate::program::{ElementType, Op};
+use crate::program::{Block, ElementType, Op, OpKind, ValueId};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
@@ -242,6 +242,12 @@ fn maximum(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     Ok(match element {
         ElementType::Bool => direct(mlx::logical_or),
         _ if element.is_complex() => binary(element, |a, b| complex::greater(a, b).select(a, b)),
+        // MLX takes its second operand when the two are equal, but +0 is the greater zero.
+        _ if is_real_float(element) => match zeros(context, op) {
+            [_, Zeros::None | Zeros::Positive] | [Zeros::None, _] => direct(mlx::maximum),
+            [Zeros::Positive, _] => direct(|a, b, stream| mlx::maximum(b, a, stream)),
+            _ => binary(element, |a, b| a.equal(b).select(&(a.bits() & b.bits()).view(a.dtype()), a.maximum(b))),
+        },
         _ => direct(mlx::maximum),
     })
 }
@@ -251,7 +257,58 @@ fn minimum(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     Ok(match element {
         ElementType::Bool => direct(mlx::logical_and),
         _ if element.is_complex() => binary(element, |a, b| complex::greater(b, a).select(a, b)),
+        // As for maximum: -0 is the lesser zero, so a +0 that is known goes first.
+        _ if is_real_float(element) => match zeros(context, op) {
+            [Zeros::None | Zeros::Positive, _] | [_, Zeros::None] => direct(mlx::minimum),
+            [_, Zeros::Positive] => direct(|a, b, stream| mlx::minimum(b, a, stream)),
+            _ => binary(element, |a, b| a.equal(b).select(&(a.bits() | b.bits()).view(a.dtype()), a.minimum(b))),
+        },
         _ => direct(mlx::minimum),
+    })
+}
+
+/// Which zeros an operand can hold, as far as constants tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zeros {
+    None,
+    Positive,
+    Unknown,
+}
+
+fn zeros(context: &Context<'_>, op: &Op) -> [Zeros; 2] {
+    [0, 1].map(|index: usize| op.operands.get(index).map_or(Zeros::Unknown, |&value| zeros_of(context, value)))
+}
+
+fn zeros_of(context: &Context<'_>, value: ValueId) -> Zeros {
+    let source = match context.constant(value) {
+        Some(literal) => Some(literal),
+        // The usual relu compares with a constant made larger.
+        None => definition(&context.function.body, value)
+            .filter(|op| matches!(op.kind, OpKind::BroadcastInDim { .. } | OpKind::Reshape))
+            .and_then(|op| context.constant(op.operands[0])),
+    };
+    let Some(literal) = source else { return Zeros::Unknown };
+    let width = literal.ty.element.bytes();
+    let mut zeros = Zeros::None;
+    for number in literal.data.chunks_exact(width) {
+        let (sign, rest) = (number[width - 1] & 0x80 != 0, number[width - 1] & 0x7f);
+        if rest == 0 && number[..width - 1].iter().all(|&byte| byte == 0) {
+            if sign {
+                return Zeros::Unknown;
+            }
+            zeros = Zeros::Positive;
+        }
+    }
+    zeros
+}
+
+/// The op that makes a value, in the block or in the regions of its ops.
+fn definition(block: &Block, value: ValueId) -> Option<&Op> {
+    block.ops.iter().find_map(|op| {
+        if op.results.contains(&value) {
+            return Some(op);
+        }
+        op.regions.iter().find_map(|region| definition(region, value))
     })
 }
 
@@ -273,9 +330,9 @@ pub fn total_order(a: &Formula) -> Formula {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes, elementwise, f32s, i32s, values};
+    use super::super::testing::{Builder, bytes, elementwise, f32s, i32s, tensor, values};
     use crate::program::ElementType::{self, *};
-    use crate::program::{Binary, OpKind, Unary};
+    use crate::program::{Binary, Literal, OpKind, TensorType, Unary};
 
     fn binary_i32(op: Binary, a: &[i32], b: &[i32]) -> Vec<i32> {
         i32s(&elementwise(OpKind::Binary(op), &[(I32, bytes(a)), (I32, bytes(b))], I32).unwrap())
@@ -359,6 +416,46 @@ mod tests {
         let (a, b) = ([f32::NAN, 1., 2.], [1., f32::NAN, 3.]);
         same(&binary_f32(Binary::Maximum, &a, &b), &[f32::NAN, f32::NAN, 3.]);
         same(&binary_f32(Binary::Minimum, &a, &b), &[f32::NAN, f32::NAN, 2.]);
+    }
+
+    #[test]
+    fn zeros_are_ordered_by_sign() {
+        let (a, b) = ([-0f32, 0., -0., 0.], [0f32, -0., -0., 0.]);
+        same(&binary_f32(Binary::Maximum, &a, &b), &[0., 0., -0., 0.]);
+        same(&binary_f32(Binary::Minimum, &a, &b), &[-0., -0., -0., 0.]);
+    }
+
+    /// With a constant on either side, broadcast as in relu.
+    #[test]
+    fn zeros_against_constants() {
+        let x = [-0f32, 0., -1., 1., f32::NAN];
+        for constant in [0f32, -0., 2.] {
+            for constant_first in [false, true] {
+                for (op, reference) in [(Binary::Maximum, f32::max as fn(f32, f32) -> f32), (Binary::Minimum, f32::min)]
+                {
+                    let mut builder = Builder::default();
+                    let ty = tensor(F32, &[5]);
+                    let argument = builder.argument(ty.clone());
+                    let literal = Literal { ty: TensorType::new(F32, []), data: bytes(&[constant]), splat: true };
+                    let scalar = builder.op(OpKind::Constant(literal), &[], vec![tensor(F32, &[])], vec![]);
+                    let broadcast = OpKind::BroadcastInDim { broadcast_dimensions: vec![] };
+                    let constants = builder.op(broadcast, &scalar, vec![ty.clone()], vec![]);
+                    let mut operands = [argument, constants[0]];
+                    if constant_first {
+                        operands.reverse();
+                    }
+                    let results = builder.op(OpKind::Binary(op), &operands, vec![ty], vec![]);
+                    let came = f32s(&builder.run(&results, &[bytes(&x)]).unwrap()[0]);
+                    let expected = x.map(|x| match (x == 0.0 && constant == 0.0, op) {
+                        _ if x.is_nan() => f32::NAN,
+                        (false, _) => reference(x, constant),
+                        (true, Binary::Maximum) => f32::from_bits(x.to_bits() & constant.to_bits()),
+                        (true, _) => f32::from_bits(x.to_bits() | constant.to_bits()),
+                    });
+                    same(&came, &expected);
+                }
+            }
+        }
     }
 
     #[test]

@@ -98,7 +98,15 @@ impl Buffer {
                 let dtype = storage(element).ok_or_else(|| {
                     Error::new(Code::Unimplemented, format!("arrays of {element} are not supported on mps"))
                 })?;
-                Array::from_bytes(bytes, &shape_i32(dims)?, dtype)?
+                if element.is_small_integer() && element.is_signed_integer() {
+                    // ml_dtypes leaves the high bits of such a byte 0; arrays hold it sign-extended.
+                    let spare = 8 - element.bits();
+                    let extended: Vec<u8> =
+                        bytes.iter().map(|&byte| ((byte << spare).cast_signed() >> spare).cast_unsigned()).collect();
+                    Array::from_bytes(&extended, &shape_i32(dims)?, dtype)?
+                } else {
+                    Array::from_bytes(bytes, &shape_i32(dims)?, dtype)?
+                }
             }
         };
         Ok(Self::new(ty, dims, device, memory, Some(array), Completion::ready()))
