@@ -1,7 +1,7 @@
 //! Compiled programs and their execution.
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -65,7 +65,7 @@ pub struct Executable {
     devices: Vec<Arc<Device>>,
     parameters: Vec<Signature>,
     results: Vec<Signature>,
-    /// Parameters that a call may use up.
+    /// Parameters that a call may use up, in order.
     donated: Vec<usize>,
     plan: Plan,
     /// The same for the host, where the device shares memory with it and the program is small enough.
@@ -236,7 +236,7 @@ impl Executable {
                 ));
             }
         }
-        let donates = |index: usize| self.donated.contains(&index) && !non_donatable.contains(&index);
+        let donates = |index: usize| self.donated.binary_search(&index).is_ok() && !non_donatable.contains(&index);
         self.check_donations(arguments, &donates)?;
         if let Some(outputs) = self.execute_on_host(arguments, &donates)? {
             return Ok(outputs);
@@ -267,16 +267,22 @@ impl Executable {
 impl Executable {
     /// A buffer that is given away may not be used by the same call in another place.
     fn check_donations(&self, arguments: &[&Arc<Buffer>], donates: &impl Fn(usize) -> bool) -> Result<(), Error> {
-        for &index in self.donated.iter().filter(|&&index| donates(index)) {
-            let same = |other: &usize| *other != index && Arc::ptr_eq(arguments[index], arguments[*other]);
-            if let Some(other) = (0..arguments.len()).find(same) {
-                let (name, twice) = (&self.name, donates(other));
-                let what = if twice { "donate the same buffer twice" } else { "donate a buffer that is also used" };
-                return Err(Error::new(
-                    Code::InvalidArgument,
-                    format!("{name}: attempt to {what} in one call: arguments {index} and {other}"),
-                ));
-            }
+        if self.donated.is_empty() {
+            return Ok(());
+        }
+        let mut seen = HashMap::with_capacity(arguments.len());
+        for (index, &buffer) in arguments.iter().enumerate() {
+            let Some(other) = seen.insert(Arc::as_ptr(buffer), index) else { continue };
+            let what = match (donates(index), donates(other)) {
+                (false, false) => continue,
+                (true, true) => "donate the same buffer twice",
+                _ => "donate a buffer that is also used",
+            };
+            let name = &self.name;
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("{name}: attempt to {what} in one call: arguments {other} and {index}"),
+            ));
         }
         Ok(())
     }

@@ -58,7 +58,8 @@ CASES = [
     Case("cholesky_one_of_batch_not_positive", lax.linalg.cholesky,
          [fixed([[[4.0, 1.0], [1.0, 3.0]], [[1.0, 2.0], [2.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]])],
          accumulates=True),
-    Case("cholesky_nan", lax.linalg.cholesky, [fixed([[1.0, np.nan], [np.nan, 1.0]])]),
+    # Which of the other elements are NaN depends on the LAPACK behind XLA:CPU.
+    Case("cholesky_nan", lambda a: lax.linalg.cholesky(a)[1:], [fixed([[1.0, np.nan], [np.nan, 1.0]])]),
     *(
         Case("triangular_solve_"
              f"{'left' if left else 'right'}_{'lower' if lower else 'upper'}"
