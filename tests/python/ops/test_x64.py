@@ -73,7 +73,7 @@ CASES = [
     ),
     *(Case(f"{name}_pairs", function, special_pairs(), INTEGERS64) for name, function in INTEGER_PAIRS),
     *(Case(f"{name}_pairs", function, special_pairs(), FLOATS64, signed_zeros=True)
-      for name, function in INTEGER_PAIRS[:6] + INTEGER_PAIRS[10:12]),
+      for name, function in INTEGER_PAIRS[:7] + INTEGER_PAIRS[10:12]),
     Case("population_count", lax.population_count, [full_range(9)], INTEGERS64),
     Case("clz", lax.clz, [specials()], INTEGERS64),
     Case("neg_abs_sign", lambda x: (lax.neg(x), lax.abs(x), lax.sign(x)), [specials()],
