@@ -61,7 +61,8 @@ clean: ## remove the environment and all that was built
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
-		print(*p["build-system"]["requires"], *p["dependency-groups"]["dev"], sep="\n")' \
+		print(*p["build-system"]["requires"], *p["dependency-groups"]["dev"], \
+		*p["dependency-groups"]["suite"], sep="\n")' \
 		> $(VENV)/requirements.txt
 	$(PY) -m pip install --progress-bar off -r $(VENV)/requirements.txt '$(JAX)'
 	touch $@

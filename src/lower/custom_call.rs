@@ -4,15 +4,15 @@
 use super::arithmetic::{UnaryFormula, unary, unary_in_f32};
 use super::special_functions::{erf, erf_inv};
 use super::top_k::top_k;
-use super::{Context, LowerError, Lowered, Row, storage};
+use super::{Context, LowerError, Lowered, Row, rng, storage};
 use crate::mlx::{self, Arrays};
 use crate::program::{Attribute, Attributes, CustomCall, ElementType, Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[Row {
     name: "custom_call",
-    note: "targets: mhlo.{acos acosh asin asinh atan atanh cosh sinh erf erf_inv topk}, ApproxTopK (exact), and \
-           annotations of sharding and placement, which are identities on one device",
+    note: "targets: mhlo.{acos acosh asin asinh atan atanh cosh sinh erf erf_inv topk}, mps.threefry2x32, ApproxTopK \
+           (exact), and annotations of sharding and placement, which are identities on one device",
     elementwise: true,
     lower: custom_call,
 }];
@@ -27,6 +27,7 @@ fn custom_call(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
     }
     match target {
         "mhlo.topk" => largest(context, op),
+        "mps.threefry2x32" => rng::threefry2x32(context, op),
         "ApproxTopK" | "stablehlo.dynamic_approx_top_k" => approximate_top_k(context, op, call),
         "Sharding"
         | "SPMDFullToShardShape"

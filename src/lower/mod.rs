@@ -113,7 +113,6 @@ pub static REFUSED: &[(&str, &str)] = &[
     ("dynamic_iota", "shapes must be static"),
     ("dynamic_broadcast_in_dim", "shapes must be static"),
     ("dynamic_pad", "shapes must be static"),
-    ("dynamic_gather", "shapes must be static"),
     ("dynamic_conv", "shapes must be static"),
     ("real_dynamic_slice", "shapes must be static"),
     ("sdy.manual_computation", "programs for several devices are not there yet"),

@@ -1,8 +1,11 @@
 //! rng_bit_generator, and the deprecated rng.
 #![forbid(unsafe_code)]
 
+mod hash;
 mod philox;
 mod threefry;
+
+pub(super) use hash::threefry2x32;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

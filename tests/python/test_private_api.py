@@ -17,6 +17,7 @@ CALLED = {
     "jax._src.xla_bridge.make_pjrt_c_api_client": {"plugin_name"},
     "jax._src.lib.xla_client.load_pjrt_plugin_dynamically": {"plugin_name", "library_path"},
     "jax._src.lib.xla_client.make_c_api_device_topology": {"c_api"},
+    "jax._src.interpreters.mlir.broadcast_in_dim": {"ctx", "op", "aval_out", "broadcast_dimensions"},
     "jax.interpreters.mlir.register_lowering": {"prim", "rule", "platform"},
     "jax.interpreters.mlir.lower_fun": {"fun", "multiple_results"},
 }  # fmt: skip
@@ -43,6 +44,17 @@ def test_the_registration_of_a_backend_has_the_fields_we_set():
     registration = resolve_name("jax._src.xla_bridge.BackendRegistration")
     fields = set(registration.__dataclass_fields__)
     assert {"factory", "priority", "fail_quietly", "experimental"} <= fields
+
+
+def test_targets_that_export_lets_through_are_a_set():
+    targets = resolve_name("jax._src.export._export._CUSTOM_CALL_TARGETS_GUARANTEED_STABLE")
+    assert isinstance(targets, set)
+
+
+def test_common_rule_of_threefry_exists():
+    from jax_plugins.mps import random_bits
+
+    assert callable(random_bits._common._threefry2x32_lowering_rule)
 
 
 PRIMITIVES = {

@@ -26,9 +26,14 @@ def initialize() -> None:
     registration.register()
     _initialized = True
 
-    from jax_plugins.mps import donation, lowering
+    from jax_plugins.mps import donation, export, lowering, random_bits
 
-    for adapt in (donation.enable, lowering.register):
+    for adapt in (
+        donation.enable,
+        lowering.register,
+        random_bits.register,
+        export.allow,
+    ):
         try:
             adapt()
         except (ImportError, AttributeError, NotImplementedError) as error:

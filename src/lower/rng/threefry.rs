@@ -76,7 +76,7 @@ impl Layout {
 }
 
 /// Twenty rounds.
-fn block((first, second): (Formula, Formula), key: (Formula, Formula)) -> (Formula, Formula) {
+pub(super) fn block((first, second): (Formula, Formula), key: (Formula, Formula)) -> (Formula, Formula) {
     const ROTATIONS: [[i128; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     const PARITY: i128 = 0x1BD1_1BDA;
     let parity = (&key.0 ^ &key.1) ^ PARITY;
