@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::arithmetic::{UnaryFormula, unary, unary_in_f32};
+use super::linear_algebra::{lapack, permutation};
 use super::special_functions::{erf, erf_inv};
 use super::top_k::top_k;
 use super::{Context, LowerError, Lowered, Row, rng, storage};
@@ -12,7 +13,9 @@ use crate::program::{Attribute, Attributes, CustomCall, ElementType, Op, OpKind}
 pub static ROWS: &[Row] = &[Row {
     name: "custom_call",
     note: "targets: mhlo.{acos acosh asin asinh atan atanh cosh sinh erf erf_inv topk}, mps.threefry2x32, ApproxTopK \
-           (exact), and annotations of sharding and placement, which are identities on one device",
+           (exact), lapack_{s d c}{getrf geqrf geqp3 orgqr ungqr ormqr unmqr gehrd sytrd hetrd gtsv gesdd gesvd syevd \
+           heevd geev gees}_ffi, tridiagonal_solve_perturbed_ffi, cu_lu_pivots_to_permutation (all on the host), and \
+           annotations of sharding and placement, which are identities on one device",
     elementwise: true,
     lower: custom_call,
 }];
@@ -40,6 +43,12 @@ fn custom_call(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
         // Only keeps XLA from dropping what computes its operand.
         "dce_sink" => Ok(Lowered::new(|_, _| Ok(Arrays::new()))),
         _ if target.starts_with("xla.sdy.") => identity(context, op),
+        "tridiagonal_solve_perturbed_ffi" => lapack(context, op, "tridiagonal_solve_perturbed", &configuration(op, call)),
+        "cu_lu_pivots_to_permutation" => permutation(context, op),
+        _ if target.starts_with("lapack_") => {
+            let routine = target["lapack_".len()..].trim_end_matches("_ffi");
+            lapack(context, op, routine, &configuration(op, call))
+        }
         _ => Err(context.unsupported(op, &format!("there is no implementation of the target \"{target}\""))),
     }
 }

@@ -1,9 +1,13 @@
-//! cholesky and triangular_solve, on the host's processor: MLX's Cholesky does not tell when it fails, its triangular
-//! solver multiplies by an inverse, and neither knows complex numbers.
+//! Linear algebra, on the host's processor. Decompositions are LAPACK's; cholesky and triangular_solve are our own:
+//! MLX's Cholesky does not tell when it fails, its triangular solver multiplies by an inverse, and neither knows complex
+//! numbers.
 #![forbid(unsafe_code)]
 
 mod factor;
 mod field;
+mod lapack;
+mod matrices;
+mod permutation;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +15,8 @@ use std::sync::Arc;
 
 use self::factor::{System, cholesky, solve_triangular, transpose};
 use self::field::{Complex, Field, read, write};
+pub(super) use self::lapack::lapack;
+pub(super) use self::permutation::permutation;
 use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
 use crate::mlx::{self, Array, Dtype, HostFunction};
 use crate::program::{ElementType, Op, OpKind, TensorType, Transpose};
@@ -66,6 +72,27 @@ fn on_host(
         let inputs: Vec<&Array> = inputs.iter().collect();
         let result = mlx::host_call(&function, &inputs, &[(&shape, dtype)], stream)?.remove(0);
         if stored == dtype { Ok(result) } else { mlx::astype(&result, stored, stream) }
+    })
+    .on_cpu())
+}
+
+/// A kernel that runs the function on the operands, and whose results are the op's, in the types that they are stored in.
+fn results_on_host(context: &Context<'_>, op: &Op, function: Arc<HostFunction>) -> Result<Lowered, LowerError> {
+    let mut outputs: Vec<(Vec<i32>, Dtype)> = Vec::with_capacity(op.results.len());
+    for index in 0..op.results.len() {
+        let result = context.result(op, index)?;
+        let stored = storage(result.element)
+            .ok_or_else(|| context.unsupported(op, &format!("mlx has no {}", result.element)))?;
+        outputs.push((shape_i32(&result.shape)?, stored));
+    }
+    if outputs.iter().all(|(shape, _)| shape.contains(&0)) {
+        return Ok(Lowered::new(move |_, stream| {
+            outputs.iter().map(|(shape, stored)| mlx::zeros(shape, *stored, stream)).collect()
+        }));
+    }
+    Ok(Lowered::new(move |inputs, stream| {
+        let outputs: Vec<(&[i32], Dtype)> = outputs.iter().map(|(shape, stored)| (&shape[..], *stored)).collect();
+        mlx::host_call(&function, inputs, &outputs, stream)
     })
     .on_cpu())
 }

@@ -65,9 +65,12 @@ PRIMITIVES = {
     "jax._src.lax.linalg.geqrf_p": "geqrf",
     "jax._src.lax.linalg.hessenberg_p": "hessenberg",
     "jax._src.lax.linalg.householder_product_p": "householder_product",
+    "jax._src.lax.linalg.lu_p": "lu",
+    "jax._src.lax.linalg.lu_pivots_to_permutation_p": "lu_pivots_to_permutation",
     "jax._src.lax.linalg.schur_p": "schur",
     "jax._src.lax.linalg.svd_p": "svd",
     "jax._src.lax.linalg.tridiagonal_p": "tridiagonal",
+    "jax._src.lax.linalg.tridiagonal_solve_p": "tridiagonal_solve",
     "jax._src.callback.io_callback_p": "io_callback",
     "jax._src.callback.pure_callback_p": "pure_callback",
     "jax._src.checkify.check_p": "check",
@@ -84,6 +87,13 @@ def test_primitive_has_its_name(path):
 def test_every_primitive_of_the_shim_is_pinned():
     from jax_plugins.mps import primitives
 
-    used = {*primitives.UNSUPPORTED, *primitives.HOST_CALLBACKS}
-    used |= {primitives.GEQRF, primitives.HOUSEHOLDER_PRODUCT, primitives.APPROX_TOP_K}
-    assert {p.name for p in used} == set(PRIMITIVES.values())
+    used = {*primitives.LAPACK, *primitives.OF_CUDA, *primitives.HOST_CALLBACKS, primitives.APPROX_TOP_K}
+    assert {p.name for p in used} - {"ormqr"} == set(PRIMITIVES.values())
+
+
+def test_rules_of_the_own_platforms_are_kept_by_platform_and_primitive():
+    from jax_plugins.mps import primitives
+
+    rules = resolve_name("jax._src.interpreters.mlir._platform_specific_lowerings")
+    for platform, group in (("cpu", primitives.LAPACK), ("cuda", primitives.OF_CUDA)):
+        assert all(callable(rules[platform][primitive].rule) for primitive in group)

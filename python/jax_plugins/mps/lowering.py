@@ -10,26 +10,17 @@ import jax.numpy as jnp
 from jax import lax
 from jax.interpreters import mlir
 
-from jax_plugins.mps import householder, primitives
+from jax_plugins.mps import linear_algebra, primitives
 from jax_plugins.mps.registration import PLATFORM
 
 
 def register() -> None:
     """Registers all rules; the platform must be known to JAX already."""
-    for primitive in primitives.UNSUPPORTED:
-        _register(primitive, _refusal(f"primitive '{primitive.name}' is"))
+    linear_algebra.register()
     for primitive in primitives.HOST_CALLBACKS:
         _register(
             primitive, _refusal(f"host callbacks (primitive '{primitive.name}') are")
         )
-    _register(
-        primitives.GEQRF,
-        mlir.lower_fun(householder.geqrf, multiple_results=True),
-    )
-    _register(
-        primitives.HOUSEHOLDER_PRODUCT,
-        mlir.lower_fun(householder.householder_product, multiple_results=False),
-    )
     _register(primitives.APPROX_TOP_K, _approx_top_k)
 
 

@@ -7,17 +7,28 @@ every supported release.
 from jax._src import callback, checkify, debugging
 from jax._src.lax import ann, linalg
 
-UNSUPPORTED = (
-    linalg.eig_p,
-    linalg.eigh_p,
-    linalg.geqp3_p,
-    linalg.hessenberg_p,
-    linalg.schur_p,
-    linalg.svd_p,
-    linalg.tridiagonal_p,
+LAPACK = tuple(
+    getattr(linalg, name)
+    for name in (
+        "eig_p",
+        "eigh_p",
+        "geqp3_p",
+        "geqrf_p",
+        "hessenberg_p",
+        "householder_product_p",
+        "lu_p",
+        "ormqr_p",  # since 0.10
+        "schur_p",
+        "svd_p",
+        "tridiagonal_p",
+        "tridiagonal_solve_p",
+    )
+    if hasattr(linalg, name)
 )
-"""Decompositions that have no lowering on an unknown platform, or (svd) only
-one through another of these."""
+"""Decompositions that the CPU's rule sends to LAPACK."""
+
+OF_CUDA = (linalg.lu_pivots_to_permutation_p,)
+"""Primitives that the CPU's rule makes a loop of, and CUDA's a custom call."""
 
 HOST_CALLBACKS = (
     callback.io_callback_p,
@@ -27,12 +38,6 @@ HOST_CALLBACKS = (
     debugging.debug_print_p,
 )
 """Primitives that call back into Python while the program runs."""
-
-GEQRF = linalg.geqrf_p
-"""Householder QR in LAPACK's packed form."""
-
-HOUSEHOLDER_PRODUCT = linalg.householder_product_p
-"""The Q of a packed QR."""
 
 APPROX_TOP_K = ann.approx_top_k_p
 """The largest or smallest elements, some of which may be missed."""
