@@ -43,7 +43,9 @@ fn custom_call(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
         // Only keeps XLA from dropping what computes its operand.
         "dce_sink" => Ok(Lowered::new(|_, _| Ok(Arrays::new()))),
         _ if target.starts_with("xla.sdy.") => identity(context, op),
-        "tridiagonal_solve_perturbed_ffi" => lapack(context, op, "tridiagonal_solve_perturbed", &configuration(op, call)),
+        "tridiagonal_solve_perturbed_ffi" => {
+            lapack(context, op, "tridiagonal_solve_perturbed", &configuration(op, call))
+        }
         "cu_lu_pivots_to_permutation" => permutation(context, op),
         _ if target.starts_with("lapack_") => {
             let routine = target["lapack_".len()..].trim_end_matches("_ffi");
