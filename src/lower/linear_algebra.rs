@@ -10,6 +10,7 @@ mod matrices;
 mod permutation;
 #[cfg(test)]
 mod tests;
+mod tridiagonal;
 
 use std::sync::Arc;
 
@@ -78,6 +79,9 @@ fn on_host(
 
 /// A kernel that runs the function on the operands, and whose results are the op's, in the types that they are stored in.
 fn results_on_host(context: &Context<'_>, op: &Op, function: Arc<HostFunction>) -> Result<Lowered, LowerError> {
+    if context.scalar {
+        return Err(context.unsupported(op, "it stands in a region that must be elementwise"));
+    }
     let mut outputs: Vec<(Vec<i32>, Dtype)> = Vec::with_capacity(op.results.len());
     for index in 0..op.results.len() {
         let result = context.result(op, index)?;

@@ -5,6 +5,10 @@ so on) and treats failures and derivatives around these.  The library
 implements the kernels themselves, by their names, so that the rules of every
 release fit, shapes may be symbolic, and ``jax.export`` knows the calls as stable.
 
+A caller may ask for the method (``algorithm`` of ``svd`` and ``eigh``).  Those
+that the CPU's rule has are used; for the Jacobi and polar methods LAPACK's
+default stands in, which is as exact.
+
 Private part of JAX: ``jax._src.interpreters.mlir._platform_specific_lowerings``.
 """
 
@@ -19,4 +23,14 @@ def register() -> None:
     for platform, group in (("cpu", primitives.LAPACK), ("cuda", primitives.OF_CUDA)):
         rules = mlir._platform_specific_lowerings[platform]
         for primitive in group:
-            mlir.register_lowering(primitive, rules[primitive].rule, platform=PLATFORM)
+            rule = _with_every_method(rules[primitive].rule)
+            mlir.register_lowering(primitive, rule, platform=PLATFORM)
+
+
+def _with_every_method(rule):
+    def wrapped(ctx, *args, **params):
+        if getattr(params.get("algorithm"), "name", None) in ("JACOBI", "POLAR", "QDWH"):
+            params["algorithm"] = None
+        return rule(ctx, *args, **params)
+
+    return wrapped

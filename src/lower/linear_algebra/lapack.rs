@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use mlx_lapack::{Complex, Real, Scalar, SingularVectors, SvdMethod, Triangle};
+use mlx_lapack::{Complex, Error, Real, Scalar, SingularVectors, SvdMethod, Triangle};
 
 use super::matrices::{Element, each, read_matrix, read_vector, write_matrix, write_vector};
-use super::results_on_host;
+use super::{results_on_host, tridiagonal};
 use crate::lower::{Context, LowerError, Lowered};
 use crate::mlx::HostFunction;
 use crate::program::{Attributes, ElementType, Op};
@@ -61,8 +61,12 @@ pub(in crate::lower) fn lapack(
     };
     let call = Call { context, op, attributes, element, batch, m, n };
     let function = match (element, name) {
-        (ElementType::F32, "perturbed") => perturbed::<f32>(&call),
-        (ElementType::F64, "perturbed") => perturbed::<f64>(&call),
+        (ElementType::F32, "perturbed") => perturbed::<f32>(&call, solve_perturbed),
+        (ElementType::F64, "perturbed") => perturbed::<f64>(&call, solve_perturbed),
+        (ElementType::C64, "perturbed") => perturbed::<Complex<f32>>(&call, |below, diagonal, above, b| {
+            tridiagonal::solve_perturbed(below, diagonal, above, b);
+            Ok(())
+        }),
         (ElementType::F32, _) => function::<f32>(&call, name),
         (ElementType::F64, _) => function::<f64>(&call, name),
         (ElementType::C64, _) => function::<Complex<f32>>(&call, name),
@@ -333,7 +337,10 @@ fn gtsv<T: Number>(call: &Call<'_>) -> Result<Arc<HostFunction>, LowerError> {
 }
 
 /// Three diagonals of n elements each, B → X, also of a singular system.
-fn perturbed<T: Real + Element>(call: &Call<'_>) -> Result<Arc<HostFunction>, LowerError> {
+fn perturbed<T: Number>(
+    call: &Call<'_>,
+    solve: fn(&[T], &[T], &[T], &mut [T]) -> Result<(), Error>,
+) -> Result<Arc<HostFunction>, LowerError> {
     let n = call.m;
     let (_, columns) = call.matrix(3)?;
     let (vector, b) = ((call.element, &[n][..]), (call.element, &[n, columns][..]));
@@ -341,10 +348,15 @@ fn perturbed<T: Real + Element>(call: &Call<'_>) -> Result<Arc<HostFunction>, Lo
     Ok(each(call.count(), move |inputs, outputs| {
         let [below, diagonal, above] = [0, 1, 2].map(|index| read_vector::<T>(inputs[index]));
         let mut b = read_matrix(inputs[3], columns);
-        T::tridiagonal_solve_perturbed(n, &below, &diagonal, &above, &mut b)?;
+        solve(&below, &diagonal, &above, &mut b)?;
         write_matrix(&b, columns, outputs[0]);
         Ok(())
     }))
+}
+
+/// [`Real::tridiagonal_solve_perturbed`] of as many elements as the diagonal has.
+fn solve_perturbed<T: Real>(below: &[T], diagonal: &[T], above: &[T], b: &mut [T]) -> Result<(), Error> {
+    T::tridiagonal_solve_perturbed(diagonal.len(), below, diagonal, above, b).map(|_| ())
 }
 
 /// A → A overwritten, singular values, U, Vᴴ, info.

@@ -1,9 +1,10 @@
 //! Systems of small integers, whose solutions are exact.
 
-use super::super::testing::{Builder, bytes, f32s, tensor};
+use super::super::testing::{Builder, bytes, f32s, i32s, tensor};
 use super::factor::{System, cholesky, solve_triangular};
 use super::field::{Complex, Field};
-use crate::program::{ElementType, OpKind, Transpose};
+use super::tridiagonal::solve_perturbed;
+use crate::program::{Attribute, Attributes, CustomCall, CustomCallApiVersion, ElementType, OpKind, Transpose};
 
 struct Dice(u64);
 
@@ -187,4 +188,96 @@ fn empty_matrices() {
     };
     let x = builder.op(kind, &[a, b], vec![tensor(ElementType::F32, &[2, 0, 3])], vec![]);
     assert_eq!(builder.run(&x, &[vec![], vec![]]).unwrap(), [vec![]]);
+}
+
+fn lapack_call(target: &str, attributes: &[(&str, char)]) -> OpKind {
+    let letter = |letter: char| Attribute::Integer(i128::from(letter as u32), ElementType::U8);
+    OpKind::CustomCall(CustomCall {
+        call_target_name: target.to_owned(),
+        has_side_effect: false,
+        backend_config: String::new(),
+        backend_attributes: Attributes(
+            attributes.iter().map(|&(name, value)| (name.to_owned(), letter(value))).collect(),
+        ),
+        api_version: CustomCallApiVersion::TypedFfi,
+        called_computations: vec![],
+        operand_layouts: vec![],
+        result_layouts: vec![],
+        output_operand_aliases: vec![],
+    })
+}
+
+#[test]
+fn lapack_is_found_and_reads_rows() {
+    // [[0, 2], [1, 4]] has to swap its rows; its transpose as well, with another result.
+    let mut builder = Builder::default();
+    let ty = tensor(ElementType::F32, &[2, 2]);
+    let a = builder.argument(ty.clone());
+    let results = vec![ty, tensor(ElementType::I32, &[2]), tensor(ElementType::I32, &[])];
+    let results = builder.op(lapack_call("lapack_sgetrf_ffi", &[]), &[a], results, vec![]);
+    let outputs = builder.run(&results, &[bytes(&[0f32, 2., 1., 4.])]).unwrap();
+    assert_eq!(f32s(&outputs[0]), [1., 4., 0., 2.]);
+    assert_eq!((i32s(&outputs[1]), i32s(&outputs[2])), (vec![2, 2], vec![0]));
+}
+
+#[test]
+fn eigenvalues_of_one_triangle_and_of_what_is_not_finite() {
+    // Below the diagonal stands what must not be read; the second matrix is not finite above.
+    let matrices = [2f32, 1., f32::NAN, 2., 1., f32::INFINITY, 0., 1.];
+    let mut builder = Builder::default();
+    let ty = tensor(ElementType::F32, &[2, 2, 2]);
+    let a = builder.argument(ty.clone());
+    let results = vec![ty, tensor(ElementType::F32, &[2, 2]), tensor(ElementType::I32, &[2])];
+    let call = lapack_call("lapack_ssyevd_ffi", &[("mode", 'V'), ("uplo", 'U')]);
+    let results = builder.op(call, &[a], results, vec![]);
+    let outputs = builder.run(&results, &[bytes(&matrices)]).unwrap();
+    let values = f32s(&outputs[1]);
+    assert!((values[0] - 1.).abs() < 1e-6 && (values[1] - 3.).abs() < 1e-6, "{values:?}");
+    assert!(f32s(&outputs[0])[..4].iter().all(|x| (x.abs() - 0.5f32.sqrt()).abs() < 1e-6));
+    assert_eq!(i32s(&outputs[2]), [0, -4]);
+}
+
+#[test]
+fn calls_that_do_not_fit_are_refused() {
+    for (target, attributes, result, reason) in [
+        ("lapack_sgetri_ffi", &[][..], ElementType::F32, "getri"),
+        ("lapack_zgeqrf_ffi", &[], ElementType::F32, "no LAPACK for"),
+        ("lapack_dgeqrf_ffi", &[], ElementType::F32, "operand 0"),
+        ("lapack_sgeqrf_ffi", &[], ElementType::I32, "result 0"),
+    ] {
+        let mut builder = Builder::default();
+        let a = builder.argument(tensor(ElementType::F32, &[2, 2]));
+        let results = vec![tensor(result, &[2, 2]), tensor(ElementType::F32, &[2])];
+        let results = builder.op(lapack_call(target, attributes), &[a], results, vec![]);
+        let error = builder.run(&results, &[bytes(&[1f32, 0., 0., 1.])]).unwrap_err();
+        assert!(error.contains(reason), "{target}: {error}");
+    }
+}
+
+#[test]
+fn pivots_without_a_row_stay() {
+    let mut builder = Builder::default();
+    let pivots = builder.argument(tensor(ElementType::I32, &[2, 2]));
+    let results = vec![tensor(ElementType::I32, &[2, 3])];
+    let results = builder.op(lapack_call("cu_lu_pivots_to_permutation", &[]), &[pivots], results, vec![]);
+    let outputs = builder.run(&results, &[bytes(&[2i32, 2, 7, -1])]).unwrap();
+    assert_eq!(i32s(&outputs[0]), [2, 0, 1, 0, 1, 2]);
+}
+
+#[test]
+fn systems_that_are_singular_or_need_pivots() {
+    let complex = |values: &[f32]| -> Vec<mlx_lapack::Complex<f32>> {
+        values.iter().map(|&re| mlx_lapack::Complex { re, im: -re }).collect()
+    };
+    // The diagonal starts with 0: only pivoting gets on. A x = b for x = (1, 2, 3), all times 1 - i.
+    let (below, diagonal, above) = (complex(&[0., 1., 4.]), complex(&[0., 1., 1.]), complex(&[1., 2., 0.]));
+    let mut b: Vec<_> = [2f32, 9., 11.].iter().map(|&value| mlx_lapack::Complex { re: 0., im: -2. * value }).collect();
+    solve_perturbed(&below, &diagonal, &above, &mut b);
+    for (x, expected) in b.iter().zip([1f32, 2., 3.]) {
+        assert!((x.re - expected).abs() < 1e-5 && (x.im + expected).abs() < 1e-5, "{b:?}");
+    }
+    let zeros = complex(&[0., 0.]);
+    let mut b = complex(&[1., 2.]);
+    solve_perturbed(&zeros, &zeros, &zeros, &mut b);
+    assert!(b.iter().all(|x| x.re > 1e6 && x.im < -1e6), "{b:?}");
 }

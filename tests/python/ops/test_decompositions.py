@@ -5,6 +5,7 @@ vectors, which are determined up to a phase, by what they rebuild and by their m
 """
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -265,6 +266,29 @@ def test_exported_programs_know_the_calls_as_stable():
         got, want = (evaluate(again.call, [a], where) for where in (device_under_test(), reference_device()))
         for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
             np.testing.assert_allclose(np.abs(one), np.abs(other), atol=1e-4)
+
+
+@pytest.mark.skipif(
+    "perturb_singular" not in inspect.signature(lax.linalg.tridiagonal_solve).parameters, reason="since jax 0.10"
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_singular_tridiagonal_systems_are_perturbed(dtype):
+    """Inverse iteration with an exact eigenvalue finds its vector."""
+    rng = np.random.default_rng(3)
+    n = 6
+    diagonal = rng.standard_normal(n).astype(dtype)
+    beside = (rng.standard_normal(n - 1) + 1j * rng.standard_normal(n - 1)).astype(np.complex64)
+    beside = (beside if dtype == np.complex64 else beside.real).astype(dtype)
+    matrix = np.diag(diagonal) + np.diag(beside, 1) + np.diag(np.conj(beside), -1)
+    below, above = np.append(dtype(0), np.conj(beside)), np.append(beside, dtype(0))
+    for eigenvalue in np.linalg.eigvalsh(matrix.astype(np.complex128)):
+        x = np.ones((n, 1), dtype)
+        for _ in range(2):
+            solve = functools.partial(lax.linalg.tridiagonal_solve, perturb_singular=True)
+            shifted = (diagonal - eigenvalue).astype(dtype)
+            x = np.asarray(evaluate(solve, [below, shifted, above, x], device_under_test()))
+            x = x / np.linalg.norm(x)
+        np.testing.assert_allclose(matrix @ x, x * eigenvalue, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
