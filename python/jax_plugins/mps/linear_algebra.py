@@ -6,8 +6,8 @@ implements the kernels themselves, by their names, so that the rules of every
 release fit, shapes may be symbolic, and ``jax.export`` knows the calls as stable.
 
 A caller may ask for the method (``algorithm`` of ``svd`` and ``eigh``).  Those
-that the CPU's rule has are used; for the Jacobi and polar methods LAPACK's
-default stands in, which is as exact.
+that the CPU's rule has are used; for those of GPUs and TPUs (Jacobi,
+polar, QDWH) LAPACK's default stands in.
 
 Private part of JAX: ``jax._src.interpreters.mlir._platform_specific_lowerings``.
 """
