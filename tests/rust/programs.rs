@@ -6,9 +6,8 @@ use std::path::Path;
 const REFUSED: &[(&str, &str)] = &[
     ("debug_callback", "callback"),
     ("pure_callback", "callback"),
-    // Made for the CPU platform, whose linear algebra is LAPACK by custom call.
+    // Made for the CPU platform; on mps, cholesky stays the op that it is.
     ("cholesky", "lapack_spotrf_ffi"),
-    ("linalg_calls", "lapack_sgeqrf_ffi"),
     // Two partitions.
     ("shard_map", "sdy.manual_computation"),
 ];
