@@ -336,11 +336,11 @@ fn gtsv<T: Number>(call: &Call<'_>) -> Result<Arc<HostFunction>, LowerError> {
     }))
 }
 
+/// Solves from lower, main and upper diagonal, in place of the right side.
+type TridiagonalSolve<T> = fn(&[T], &[T], &[T], &mut [T]) -> Result<(), Error>;
+
 /// Three diagonals of n elements each, B → X, also of a singular system.
-fn perturbed<T: Number>(
-    call: &Call<'_>,
-    solve: fn(&[T], &[T], &[T], &mut [T]) -> Result<(), Error>,
-) -> Result<Arc<HostFunction>, LowerError> {
+fn perturbed<T: Number>(call: &Call<'_>, solve: TridiagonalSolve<T>) -> Result<Arc<HostFunction>, LowerError> {
     let n = call.m;
     let (_, columns) = call.matrix(3)?;
     let (vector, b) = ((call.element, &[n][..]), (call.element, &[n, columns][..]));
