@@ -107,7 +107,9 @@ fn counted(context: &Context<'_>, op: &Op, condition: &Block, body: &Block) -> O
     let position = |block: &Block, value: ValueId| block.arguments.iter().position(|&argument| argument == value);
     let &[left, right] = &compare.operands[..] else { return None };
     let counter = position(condition, left)?;
-    if !context.function.tensor(op.operands[counter])?.element.is_integer() {
+    // Integers under 8 bits wrap before their storage does: trips counted from the storage could be too few.
+    let element = context.function.tensor(op.operands[counter])?.element;
+    if !element.is_integer() || element.is_small_integer() {
         return None;
     }
     let constant_in = |block: &Block, value: ValueId| -> Option<i64> {

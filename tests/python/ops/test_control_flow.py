@@ -160,3 +160,17 @@ CASES = [
 ]  # fmt: skip
 
 test_value, test_gradient = suite(CASES)
+
+
+def test_counter_of_four_bits_wraps(device, reference):
+    """-7, -2, 3, 8 = -8, ...: the counter passes its bound by wrapping, which its storage of a byte does not."""
+
+    def trips():
+        start = (jnp.int4(-7), jnp.int32(0))
+        return jax.lax.while_loop(lambda c: c[0] < jnp.int4(6), lambda c: (c[0] + jnp.int4(5), c[1] + 1), start)
+
+    results = []
+    for where in (device, reference):
+        with jax.default_device(where):
+            results.append([int(x) for x in jax.jit(trips)()])
+    assert results[0] == results[1]
