@@ -24,6 +24,7 @@ mod fft;
 mod float_order;
 mod formula;
 mod gather;
+mod host_transfer;
 mod indexing;
 mod linear_algebra;
 mod origin;
@@ -48,6 +49,7 @@ use smallvec::SmallVec;
 
 pub use context::{Context, Kernel, Lowered, Placement, Region, describe, shape_i32, storage};
 pub use error::LowerError;
+pub use host_transfer::{HostTransfers, with_host_transfers};
 pub use plan::{Plan, Slot, Step};
 pub use small_types::value as small_float_value;
 
@@ -84,6 +86,7 @@ pub static TABLE: &[&[Row]] = &[
     exponential::ROWS,
     fft::ROWS,
     gather::ROWS,
+    host_transfer::ROWS,
     linear_algebra::ROWS,
     reduce::ROWS,
     reduce_window::ROWS,
@@ -104,8 +107,6 @@ pub static REFUSED: &[(&str, &str)] = &[
     ("get_tuple_element", "jax sends no tuples"),
     ("infeed", "the host feeds arguments instead"),
     ("outfeed", "the host reads results instead"),
-    ("send", "host callbacks and transfers between devices are not there yet"),
-    ("recv", "host callbacks and transfers between devices are not there yet"),
     ("uniform_quantize", "mlx has no quantized element types"),
     ("uniform_dequantize", "mlx has no quantized element types"),
     ("set_dimension_size", "shapes must be static"),

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::abi::{PJRT_API_MAJOR, PJRT_API_MINOR, PJRT_Api};
 use super::{
     buffer, client, device, device_description, error, event, executable, execute, execute_context, extensions,
-    from_host, loaded_executable, memory, plugin, serialized, to_host, topology, unimplemented,
+    from_host, loaded_executable, memory, plugin, serialized, to_host, topology, transfers, unimplemented,
 };
 
 /// The table, which never changes.
@@ -106,11 +106,11 @@ static TABLE: Table = Table(PJRT_Api {
         PJRT_Buffer_IncreaseExternalReferenceCount: Some(buffer::PJRT_Buffer_IncreaseExternalReferenceCount),
         PJRT_Buffer_DecreaseExternalReferenceCount: Some(buffer::PJRT_Buffer_DecreaseExternalReferenceCount),
         PJRT_Buffer_OpaqueDeviceMemoryDataPointer: Some(buffer::PJRT_Buffer_OpaqueDeviceMemoryDataPointer),
-        PJRT_CopyToDeviceStream_Destroy: Some(unimplemented::PJRT_CopyToDeviceStream_Destroy),
-        PJRT_CopyToDeviceStream_AddChunk: Some(unimplemented::PJRT_CopyToDeviceStream_AddChunk),
-        PJRT_CopyToDeviceStream_TotalBytes: Some(unimplemented::PJRT_CopyToDeviceStream_TotalBytes),
-        PJRT_CopyToDeviceStream_GranuleSize: Some(unimplemented::PJRT_CopyToDeviceStream_GranuleSize),
-        PJRT_CopyToDeviceStream_CurrentBytes: Some(unimplemented::PJRT_CopyToDeviceStream_CurrentBytes),
+        PJRT_CopyToDeviceStream_Destroy: Some(transfers::PJRT_CopyToDeviceStream_Destroy),
+        PJRT_CopyToDeviceStream_AddChunk: Some(transfers::PJRT_CopyToDeviceStream_AddChunk),
+        PJRT_CopyToDeviceStream_TotalBytes: Some(transfers::PJRT_CopyToDeviceStream_TotalBytes),
+        PJRT_CopyToDeviceStream_GranuleSize: Some(transfers::PJRT_CopyToDeviceStream_GranuleSize),
+        PJRT_CopyToDeviceStream_CurrentBytes: Some(transfers::PJRT_CopyToDeviceStream_CurrentBytes),
         PJRT_TopologyDescription_Create: Some(unimplemented::PJRT_TopologyDescription_Create),
         PJRT_TopologyDescription_Destroy: Some(topology::PJRT_TopologyDescription_Destroy),
         PJRT_TopologyDescription_PlatformName: Some(topology::PJRT_TopologyDescription_PlatformName),

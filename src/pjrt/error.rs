@@ -20,6 +20,12 @@ pub(super) struct ErrorObject {
     error: Error,
 }
 
+impl ErrorObject {
+    pub(super) fn error(&self) -> &Error {
+        &self.error
+    }
+}
+
 // SAFETY: errors are given out as `ErrorObject` only.
 unsafe impl Handle for ErrorObject {
     type Opaque = PJRT_Error;

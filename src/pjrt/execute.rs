@@ -1,5 +1,6 @@
 //! Running a program. What stands here runs on every call: it makes no text and takes no lock of its own.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pjrt_sys::{PJRT_Buffer, PJRT_ExecuteOptions, PJRT_LoadedExecutable_Execute_Args};
@@ -9,6 +10,8 @@ use super::buffer::Buffer;
 use super::call::{Handle, Result, check, slice};
 use super::event;
 use super::loaded_executable::LoadedExecutable;
+use super::transfers::Transfers;
+use crate::lower::HostTransfers;
 use crate::runtime::{self, Code, Error};
 
 #[cold]
@@ -16,33 +19,35 @@ fn invalid(message: String) -> Error {
     Error::new(Code::InvalidArgument, message)
 }
 
+/// How the caller wants the program to run.
+#[derive(Default)]
+struct Options {
+    /// Arguments that must stay as they are.
+    non_donatable: SmallVec<[usize; 16]>,
+    /// Callbacks.
+    transfers: Option<Transfers>,
+}
+
 /// What of the options matters, at the size that every version of the structure has.
 ///
 /// # Safety
-/// `options` is null or a caller's structure.
-unsafe fn non_donatable(options: *const PJRT_ExecuteOptions) -> Result<SmallVec<[usize; 16]>> {
+/// `options` is null or a caller's structure for one device.
+unsafe fn options(options: *const PJRT_ExecuteOptions) -> Result<Options> {
     if options.is_null() {
-        return Ok(SmallVec::new());
+        return Ok(Options::default());
     }
     // SAFETY: the caller's structure.
     unsafe { check("PJRT_ExecuteOptions", options, PJRT_ExecuteOptions::STRUCT_SIZE) }?;
     // SAFETY: checked.
     let options = unsafe { &*options };
-    if options.num_send_ops > 0 || options.num_recv_ops > 0 {
-        return Err(Error::new(
-            Code::Unimplemented,
-            format!(
-                "host callbacks through send and recv are not supported on mps: {} sends, {} receives",
-                options.num_send_ops, options.num_recv_ops
-            ),
-        ));
-    }
     // SAFETY: the caller's pointer and length.
     let indices = unsafe { slice(options.non_donatable_input_indices, options.num_non_donatable_input_indices) };
-    indices
+    let non_donatable = indices
         .iter()
         .map(|index| usize::try_from(*index).map_err(|_| invalid(format!("non-donatable input index {index}"))))
-        .collect()
+        .collect::<Result<_>>()?;
+    // SAFETY: the caller's options, of a call on one device.
+    Ok(Options { non_donatable, transfers: unsafe { Transfers::new(options) } })
 }
 
 /// The buffers behind the caller's arguments.
@@ -76,8 +81,8 @@ unsafe fn arguments<'a>(
 }
 
 entry! {
-    /// Runs the program. The outputs are there when their own events say so; the event of the call is for its effects, of
-    /// which it has none when it returns, and is ready.
+    /// Runs the program. The outputs are there when their own events say so, and tell the errors of the computation; the
+    /// event of the call is for its effects, which have happened when it returns, or failed.
     PJRT_LoadedExecutable_Execute(args: PJRT_LoadedExecutable_Execute_Args, executable: LoadedExecutable) {
         let description = executable.description();
         if description.runtime().is_deleted() {
@@ -97,13 +102,14 @@ entry! {
             return Err(invalid("output_lists is null".into()));
         }
         // SAFETY: the caller's options, and the lists of one device, as was checked.
-        let (kept, list, outputs) = unsafe {
+        let (options, list, outputs) = unsafe {
             let list = if args.num_args > 0 { *args.argument_lists } else { std::ptr::null() };
-            (non_donatable(args.options)?, list, *args.output_lists)
+            (options(args.options)?, list, *args.output_lists)
         };
         // SAFETY: the caller passes that many handles.
         let arguments = unsafe { arguments(executable, list, args.num_args) }?;
-        let results = description.runtime().execute(&arguments, &kept)?;
+        let transfers = options.transfers.map(|transfers| Rc::new(transfers) as Rc<dyn HostTransfers>);
+        let (results, outcome) = description.runtime().execute(&arguments, &options.non_donatable, transfers)?;
         if results.len() != description.runtime().results().len() || (outputs.is_null() && !results.is_empty()) {
             return Err(Error::new(Code::Internal, format!("{} results have no place", results.len())));
         }
@@ -114,7 +120,7 @@ entry! {
         }
         if !args.device_complete_events.is_null() {
             // SAFETY: the caller has room for the event of one device.
-            unsafe { args.device_complete_events.write(event::ready()) };
+            unsafe { args.device_complete_events.write(event::give(outcome)) };
         }
         Ok(())
     }

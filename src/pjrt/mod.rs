@@ -34,6 +34,7 @@ mod plugin;
 mod serialized;
 mod to_host;
 mod topology;
+mod transfers;
 mod types;
 mod unimplemented;
 

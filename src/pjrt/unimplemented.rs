@@ -18,11 +18,6 @@ macro_rules! unimplemented_entries {
 }
 
 unimplemented_entries! {
-    PJRT_CopyToDeviceStream_Destroy(pjrt_sys::PJRT_CopyToDeviceStream_Destroy_Args)
-    PJRT_CopyToDeviceStream_AddChunk(pjrt_sys::PJRT_CopyToDeviceStream_AddChunk_Args)
-    PJRT_CopyToDeviceStream_TotalBytes(pjrt_sys::PJRT_CopyToDeviceStream_TotalBytes_Args)
-    PJRT_CopyToDeviceStream_GranuleSize(pjrt_sys::PJRT_CopyToDeviceStream_GranuleSize_Args)
-    PJRT_CopyToDeviceStream_CurrentBytes(pjrt_sys::PJRT_CopyToDeviceStream_CurrentBytes_Args)
     PJRT_TopologyDescription_Create(pjrt_sys::PJRT_TopologyDescription_Create_Args)
     PJRT_Compile(pjrt_sys::PJRT_Compile_Args)
     PJRT_Client_CreateViewOfDeviceBuffer(pjrt_sys::PJRT_Client_CreateViewOfDeviceBuffer_Args)

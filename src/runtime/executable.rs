@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,9 +16,9 @@ use super::dump::Dump;
 use super::error::{Code, Error};
 use super::host::HostProgram;
 use super::memory_limit;
-use crate::lower::{self, Plan};
+use crate::lower::{self, HostTransfers, Plan, with_host_transfers};
 use crate::mlx::{self, Array, Arrays};
-use crate::program::{Attribute, Attributes, Function, Type, ValueId};
+use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
 use crate::{passes, proto, stablehlo};
 
 /// Type of a parameter or result.
@@ -32,6 +33,16 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// JAX passes arrays of no booleans for tokens.
+    fn accepts(&self, buffer: &Buffer) -> bool {
+        let stands_for_token = || {
+            self.ty == BufferType::Token
+                && buffer.ty() == BufferType::Tensor(ElementType::Bool)
+                && *buffer.dims() == [0]
+        };
+        (buffer.ty() == self.ty && *buffer.dims() == *self.dims) || stands_for_token()
+    }
+
     fn bytes(&self) -> usize {
         match self.ty {
             BufferType::Token => 0,
@@ -206,12 +217,18 @@ impl Executable {
         self.deleted.load(Ordering::Acquire)
     }
 
-    /// Runs once. Returns as soon as the work is scheduled (programs whose control flow depends on values wait for
-    /// these); an error of the computation itself is told by the results' completion.
+    /// Runs once. Returns as soon as the work is scheduled (programs whose control flow depends on values, and programs
+    /// that exchange data with the host, wait for these). The results come with the outcome of the program's effects; an
+    /// error of the computation is told by that, and by the results' completion.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for wrong, deleted or failed arguments; what MLX refuses.
-    pub fn execute(&self, arguments: &[&Arc<Buffer>], non_donatable: &[usize]) -> Result<Vec<Arc<Buffer>>, Error> {
+    /// INVALID_ARGUMENT for wrong or deleted arguments.
+    pub fn execute(
+        &self,
+        arguments: &[&Arc<Buffer>],
+        non_donatable: &[usize],
+        transfers: Option<Rc<dyn HostTransfers>>,
+    ) -> Result<(Vec<Arc<Buffer>>, Completion), Error> {
         if self.is_deleted() {
             return Err(Error::new(Code::FailedPrecondition, format!("executable {} has been deleted", self.name)));
         }
@@ -222,7 +239,7 @@ impl Executable {
             ));
         }
         for (index, (buffer, parameter)) in arguments.iter().zip(&self.parameters).enumerate() {
-            if buffer.ty() != parameter.ty || *buffer.dims() != *parameter.dims {
+            if !parameter.accepts(buffer) {
                 return Err(Error::new(
                     Code::InvalidArgument,
                     format!(
@@ -239,8 +256,32 @@ impl Executable {
         let donates = |index: usize| self.donated.binary_search(&index).is_ok() && !non_donatable.contains(&index);
         self.check_donations(arguments, &donates)?;
         if let Some(outputs) = self.execute_on_host(arguments, &donates)? {
-            return Ok(outputs);
+            return Ok((outputs, Completion::ready()));
         }
+        if let Some(index) = arguments.iter().position(|buffer| buffer.is_deleted()) {
+            let message = format!("{}: argument {index} has been deleted or donated", self.name);
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        Ok(match with_host_transfers(transfers, || self.launch(arguments, &donates)) {
+            Ok((outputs, completion)) => {
+                (self.buffers(outputs.into_iter().map(Some), &completion), Completion::ready())
+            }
+            Err(error) => {
+                tracing::debug!("{}: {error}", self.name);
+                let failed = Completion::failed(error);
+                (self.buffers(self.results.iter().map(|_| None), &failed), failed)
+            }
+        })
+    }
+}
+
+impl Executable {
+    /// Schedules the work.
+    fn launch(
+        &self,
+        arguments: &[&Arc<Buffer>],
+        donates: &impl Fn(usize) -> bool,
+    ) -> Result<(Arrays, Completion), Error> {
         let arrays = arguments.iter().map(|buffer| buffer.array()).collect::<Result<Arrays, _>>()?;
         let mut taken: HashSet<*const u8> = HashSet::new();
         for (index, buffer) in arguments.iter().enumerate() {
@@ -252,19 +293,20 @@ impl Executable {
         }
         let stream = self.devices[0].stream();
         let outputs = self.plan.run_owned(arrays, stream)?;
-        let (outputs, completion) = settle(outputs, taken, &self.constants, stream)?;
-        Ok(outputs
-            .into_iter()
+        settle(outputs, taken, &self.constants, stream)
+    }
+
+    /// The results as buffers: without an array where the completion tells of a failure.
+    fn buffers(&self, arrays: impl Iterator<Item = Option<Array>>, completion: &Completion) -> Vec<Arc<Buffer>> {
+        arrays
             .zip(&self.results)
             .map(|(array, result)| {
                 let device = self.devices[0].clone();
-                Buffer::new(result.ty, &result.dims, device, result.memory, Some(array), completion.clone())
+                Buffer::new(result.ty, &result.dims, device, result.memory, array, completion.clone())
             })
-            .collect())
+            .collect()
     }
-}
 
-impl Executable {
     /// A buffer that is given away may not be used by the same call in another place.
     fn check_donations(&self, arguments: &[&Arc<Buffer>], donates: &impl Fn(usize) -> bool) -> Result<(), Error> {
         if self.donated.is_empty() {

@@ -176,27 +176,6 @@ def test_donated_arguments_are_marked_and_die(device):
 
 # -- lowering rules ------------------------------------------------------------
 
-REFUSED = {
-    "debug_callback": lambda x: jax.debug.callback(print, x),
-    "debug_print": lambda x: jax.debug.print("{}", x),
-    "pure_callback": lambda x: jax.pure_callback(np.sin, x, x),
-    "io_callback": lambda x: jax.experimental.io_callback(np.sin, x, x),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_unsupported_primitive_is_refused_by_name(name, device):
-    import jax.experimental
-
-    x = jax.device_put(jnp.eye(3), device)
-    with pytest.raises(NotImplementedError) as refusal:
-        jax.jit(REFUSED[name])(x)
-    # jax.debug.print is one primitive or another, depending on the release.
-    names = {name, "debug_callback"} if name == "debug_print" else {name}
-    assert any(f"'{n}'" in str(refusal.value) for n in names)
-    assert str(refusal.value).startswith("jax-mps: ")
-
-
 @pytest.mark.parametrize("shape", [(4, 4), (6, 3), (3, 6), (2, 5, 3), (1, 1), (0, 3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 def test_qr_is_that_of_the_cpu(shape, dtype, device, reference):

@@ -20,6 +20,10 @@ CALLED = {
     "jax._src.interpreters.mlir.broadcast_in_dim": {"ctx", "op", "aval_out", "broadcast_dimensions"},
     "jax.interpreters.mlir.register_lowering": {"prim", "rule", "platform"},
     "jax.interpreters.mlir.lower_fun": {"fun", "multiple_results"},
+    "jax._src.callback.emit_python_callback": {"ctx", "callback", "partitioned"},
+    "jax._src.debugging.debug_callback_lowering": {"ctx"},
+    "jax._src.debugging.debug_print_lowering_rule": {"ctx"},
+    "jax._src.checkify.check_lowering_rule": {"ctx"},
 }  # fmt: skip
 
 
@@ -71,8 +75,6 @@ PRIMITIVES = {
     "jax._src.lax.linalg.svd_p": "svd",
     "jax._src.lax.linalg.tridiagonal_p": "tridiagonal",
     "jax._src.lax.linalg.tridiagonal_solve_p": "tridiagonal_solve",
-    "jax._src.callback.io_callback_p": "io_callback",
-    "jax._src.callback.pure_callback_p": "pure_callback",
     "jax._src.checkify.check_p": "check",
     "jax._src.debugging.debug_callback_p": "debug_callback",
     "jax._src.debugging.debug_print_p": "debug_print",
@@ -87,7 +89,8 @@ def test_primitive_has_its_name(path):
 def test_every_primitive_of_the_shim_is_pinned():
     from jax_plugins.mps import primitives
 
-    used = {*primitives.LAPACK, *primitives.OF_CUDA, *primitives.HOST_CALLBACKS, primitives.APPROX_TOP_K}
+    callbacks = {primitives.CHECK, primitives.DEBUG_CALLBACK, primitives.DEBUG_PRINT}
+    used = {*primitives.LAPACK, *primitives.OF_CUDA, *callbacks, primitives.APPROX_TOP_K}
     assert {p.name for p in used} - {"ormqr"} == set(PRIMITIVES.values())
 
 

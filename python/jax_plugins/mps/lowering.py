@@ -17,30 +17,11 @@ from jax_plugins.mps.registration import PLATFORM
 def register() -> None:
     """Registers all rules; the platform must be known to JAX already."""
     linear_algebra.register()
-    for primitive in primitives.HOST_CALLBACKS:
-        _register(
-            primitive, _refusal(f"host callbacks (primitive '{primitive.name}') are")
-        )
     _register(primitives.APPROX_TOP_K, _approx_top_k)
 
 
 def _register(primitive, rule) -> None:
     mlir.register_lowering(primitive, rule, platform=PLATFORM)
-
-
-def _refusal(subject: str):
-    """A rule that stops compilation with a message about ``subject``."""
-    message = (
-        f"jax-mps: {subject} not supported yet on platform '{PLATFORM}'. To run "
-        "this part on the CPU, call it with arrays that are there "
-        "(jax.device_put(x, jax.devices('cpu')[0])) or under "
-        "jax.default_device(jax.devices('cpu')[0])."
-    )
-
-    def rule(ctx, *args, **params):
-        raise NotImplementedError(message)
-
-    return rule
 
 
 def _approx_top_k(ctx, operand, *, reduction_dimension, is_max_k, **params):

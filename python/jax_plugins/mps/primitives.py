@@ -4,7 +4,7 @@ Private parts of JAX: the primitives below. Most have no public name, or not in
 every supported release.
 """
 
-from jax._src import callback, checkify, debugging
+from jax._src import checkify, debugging
 from jax._src.lax import ann, linalg
 
 LAPACK = tuple(
@@ -30,14 +30,14 @@ LAPACK = tuple(
 OF_CUDA = (linalg.lu_pivots_to_permutation_p,)
 """Primitives that the CPU's rule makes a loop of, and CUDA's a custom call."""
 
-HOST_CALLBACKS = (
-    callback.io_callback_p,
-    callback.pure_callback_p,
-    checkify.check_p,
-    debugging.debug_callback_p,
-    debugging.debug_print_p,
-)
-"""Primitives that call back into Python while the program runs."""
+CHECK = checkify.check_p
+"""A check of checkify that raises while the program runs."""
+
+DEBUG_CALLBACK = debugging.debug_callback_p
+"""``jax.debug.callback``."""
+
+DEBUG_PRINT = debugging.debug_print_p
+"""``jax.debug.print``."""
 
 APPROX_TOP_K = ann.approx_top_k_p
 """The largest or smallest elements, some of which may be missed."""

@@ -1,0 +1,78 @@
+"""Callbacks from a running program into Python.
+
+``jax.pure_callback``, ``io_callback``, ``jax.debug.callback`` and ``print``, and
+checkify's run-time checks become ``stablehlo.send`` and ``recv``: the route that
+JAX takes for TPUs, and the one that PJRT's C API carries for every platform.
+
+Private parts of JAX: ``callback.emit_python_callback``, which knows the
+platforms that it serves by name; the rules of ``debug_callback_p``,
+``debug_print_p`` and ``check_p``, which are registered by platform.
+"""
+
+import dataclasses
+import functools
+
+from jax._src import callback, checkify, debugging
+from jax.interpreters import mlir
+
+from jax_plugins.mps import primitives
+from jax_plugins.mps.registration import PLATFORM
+
+
+def register() -> None:
+    """Opens JAX's route for this platform and registers the rules."""
+    _open_route()
+    # Each callback has channels of its own, which a rule that is lowered once
+    # for several uses would share.
+    for primitive, rule in (
+        (primitives.DEBUG_CALLBACK, debugging.debug_callback_lowering),
+        (primitives.DEBUG_PRINT, debugging.debug_print_lowering_rule),
+        (primitives.CHECK, checkify.check_lowering_rule),
+    ):
+        mlir.register_lowering(primitive, rule, platform=PLATFORM, cacheable=False)
+
+
+def _open_route() -> None:
+    emit = callback.emit_python_callback
+    if getattr(emit, "_jax_mps", False):
+        return
+
+    @functools.wraps(emit)
+    def emit_python_callback(ctx, *args, **kwargs):
+        if tuple(ctx.module_context.platforms) == (PLATFORM,):
+            ctx = _as_tpu(ctx)
+            # One device: its part of the operands is the whole.
+            kwargs.pop("partitioned", None)
+        return emit(ctx, *args, **kwargs)
+
+    emit_python_callback._jax_mps = True
+    callback.emit_python_callback = emit_python_callback
+    if hasattr(mlir, "emit_python_callback"):
+        mlir.emit_python_callback = emit_python_callback
+
+
+def _as_tpu(ctx):
+    """The same context under the name of the platform whose route it takes.
+
+    Channels and the list of callbacks stay shared with the original.
+    """
+    module_context = ctx.module_context
+    backend = _Backend(module_context.get_backend())
+    return dataclasses.replace(
+        ctx,
+        module_context=dataclasses.replace(
+            module_context, platforms=("tpu",), backend=backend
+        ),
+    )
+
+
+class _Backend:
+    """Our client under another platform's name."""
+
+    platform = "tpu"
+
+    def __init__(self, client):
+        self._client = client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
