@@ -25,8 +25,6 @@ sys.path.insert(0, str(HERE))
 
 from jax_tests import manifest, results, sources, triage  # noqa: E402
 
-# Captured output is what this file tests, so that pytest must not capture it.
-UNCAPTURED = {"debugging_primitives_test"}
 REGULAR_STATUS = {0, 1, 2, 5}
 
 PROBE = """
@@ -98,6 +96,12 @@ class Suite:
         self.folder = options.out.resolve() / "files"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.running: dict[str, float] = {}
+        # Processes that tests spawn import the module of the test by name.
+        self.importable = options.out.resolve() / "import"
+        self.importable.mkdir(exist_ok=True)
+        tests = self.importable / "tests"
+        tests.unlink(missing_ok=True)
+        tests.symlink_to(source / "tests", target_is_directory=True)
 
     def lines_path(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.jsonl"
@@ -107,14 +111,14 @@ class Suite:
         # Settings of the release; its folder must not become a place to import jax from.
         command += ["-c", str(self.source / "pyproject.toml"), "--rootdir", str(self.source)]
         command += ["-p", "no:cacheprovider", "-q", "--tb=short", "--color=no", *extra]
-        if path.stem in UNCAPTURED:
-            command.append("-s")
+        # Tests that capture what the process prints must be the only ones to do so.
+        command.append("-s")
         if self.options.keyword:
             command += ["-k", self.options.keyword]
         return command
 
     def environment(self, lines: pathlib.Path) -> dict[str, str]:
-        paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
+        paths = [str(HERE), str(self.importable), os.environ.get("PYTHONPATH", "")]
         return environment(self.options) | {
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "JAX_SUITE_SOURCE": str(self.source),

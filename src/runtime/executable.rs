@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::client::Device;
+use super::compile_options;
 use super::completion::Completion;
 use super::cost::{self, Cost};
 use super::dump::Dump;
@@ -92,6 +93,7 @@ impl Executable {
         let options = proto::CompileOptionsProto::decode(options).map_err(|error| {
             Error::new(Code::InvalidArgument, format!("compile options are no CompileOptionsProto: {error}"))
         })?;
+        compile_options::check(&options)?;
         let build = options.executable_build_options.unwrap_or_default();
         let (replicas, partitions) = (build.num_replicas.max(1), build.num_partitions.max(1));
         if replicas * partitions != 1 {

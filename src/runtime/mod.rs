@@ -3,6 +3,7 @@
 
 mod buffer;
 mod client;
+mod compile_options;
 mod completion;
 mod cost;
 mod dump;

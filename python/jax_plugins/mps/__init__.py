@@ -26,13 +26,21 @@ def initialize() -> None:
     registration.register()
     _initialized = True
 
-    from jax_plugins.mps import callbacks, donation, export, lowering, random_bits
+    from jax_plugins.mps import (
+        cache,
+        callbacks,
+        donation,
+        export,
+        lowering,
+        random_bits,
+    )
 
     for adapt in (
         donation.enable,
         lowering.register,
         callbacks.register,
         random_bits.register,
+        cache.enable,
         export.allow,
     ):
         try:

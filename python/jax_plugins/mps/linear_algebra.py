@@ -12,6 +12,8 @@ polar, QDWH) LAPACK's default stands in.
 Private part of JAX: ``jax._src.interpreters.mlir._platform_specific_lowerings``.
 """
 
+import jax.numpy as jnp
+from jax import lax
 from jax._src.interpreters import mlir
 
 from jax_plugins.mps import primitives
@@ -24,6 +26,7 @@ def register() -> None:
         rules = mlir._platform_specific_lowerings[platform]
         for primitive in group:
             rule = _with_every_method(rules[primitive].rule)
+            rule = _in_single_precision(primitive, rule)
             mlir.register_lowering(primitive, rule, platform=PLATFORM)
 
 
@@ -34,3 +37,33 @@ def _with_every_method(rule):
         return rule(ctx, *args, **params)
 
     return wrapped
+
+
+def _in_single_precision(primitive, rule):
+    """LAPACK has no half precision: such matrices are decomposed as float32."""
+
+    def widened(*args, **params):
+        args = [
+            lax.convert_element_type(x, jnp.float32) if _is_half(x) else x for x in args
+        ]
+        results = primitive.bind(*args, **params)
+        return results if primitive.multiple_results else [results]
+
+    def wrapped(ctx, *args, **params):
+        if not any(map(_is_half, ctx.avals_in)):
+            return rule(ctx, *args, **params)
+
+        def rounded(*args):
+            results = widened(*args, **params)
+            return [
+                lax.convert_element_type(result, aval.dtype)
+                for result, aval in zip(results, ctx.avals_out, strict=True)
+            ]
+
+        return mlir.lower_fun(rounded, multiple_results=True)(ctx, *args)
+
+    return wrapped
+
+
+def _is_half(x) -> bool:
+    return x.dtype in (jnp.float16, jnp.bfloat16)
