@@ -28,6 +28,10 @@ def pytest_configure(config: Any) -> None:
     import jax
     import jax._src.test_util  # defines the flag
 
+    from absl import flags
+
+    # What absl's own test runner does; flags have their defaults.
+    flags.FLAGS.mark_as_parsed()
     jax.config.update("jax_test_dut", os.environ["JAX_SUITE_LABEL"])
     config.pluginmanager.register(Recorder(pathlib.Path(os.environ["JAX_SUITE_RESULTS"])))
 

@@ -212,3 +212,61 @@ def test_approximate_top_k_is_exact(function, device):
 
 def test_the_platform_name_is_the_registered_one(device):
     assert device.platform == registration.PLATFORM == "mps"
+
+
+def test_exported_random_numbers_need_no_call_of_the_plugin(device, reference):
+    def draw(seed):
+        return jax.random.normal(jax.random.key(seed), (5,))
+
+    exported = jax.export.export(jax.jit(draw), platforms=["cpu", registration.PLATFORM])(jnp.int32(0))
+    assert "mps." not in str(exported.mlir_module())
+    restored = jax.export.deserialize(exported.serialize())
+    ours, theirs = (restored.call(jax.device_put(jnp.int32(7), where)) for where in (device, reference))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_half_precision_matrices_are_decomposed(device):
+    a = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
+    symmetric = a + a.T
+    for dtype in (jnp.bfloat16, jnp.float16):
+        with jax.default_device(device):
+            w, v = jax.lax.linalg.eigh(jnp.asarray(symmetric, dtype))
+            assert w.dtype == v.dtype == dtype
+            q, r = jax.lax.linalg.qr(jnp.asarray(a, dtype), full_matrices=False)
+            assert q.dtype == r.dtype == dtype
+        np.testing.assert_allclose(np.asarray(w, np.float32), np.linalg.eigvalsh(symmetric), atol=0.1)
+        np.testing.assert_allclose(np.asarray(q, np.float32) @ np.asarray(r, np.float32), a, atol=0.1)
+
+
+PERSISTENT = """
+import sys, jax, jax.numpy as jnp, numpy as np
+from jax._src import monitoring
+events = []
+monitoring.register_event_listener(lambda name, **rest: events.append(name))
+def loss(w, x): return jnp.mean((jnp.tanh(x @ w) - 1) ** 2)
+@jax.jit
+def step(w, x): return w - 0.1 * jax.grad(loss)(w, x)
+w = step(jax.random.normal(jax.random.key(0), (4, 3)), jnp.ones((5, 4)))
+hits, misses = (events.count("/jax/compilation_cache/cache_" + kind) for kind in ("hits", "misses"))
+print(hits, misses, float(w.sum()))
+"""
+
+
+def test_second_process_compiles_nothing(tmp_path):
+    settings = {
+        "JAX_PLATFORMS": registration.PLATFORM,
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        "JAX_RAISE_PERSISTENT_CACHE_ERRORS": "1",
+    }
+    first, second = (_run(PERSISTENT, **settings) for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    hits, misses, value = first.stdout.split()
+    assert int(hits) == 0 and int(misses) > 0
+    assert second.stdout.split() == [misses, "0", value]
+
+
+def test_device_is_logged_under_the_level_of_jax():
+    ran = _run("import jax; jax.devices()", JAX_PLATFORMS=registration.PLATFORM, JAX_LOGGING_LEVEL="INFO")
+    assert f"Platform '{registration.PLATFORM}': " in ran.stderr

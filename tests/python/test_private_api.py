@@ -50,9 +50,19 @@ def test_the_registration_of_a_backend_has_the_fields_we_set():
     assert {"factory", "priority", "fail_quietly", "experimental"} <= fields
 
 
-def test_targets_that_export_lets_through_are_a_set():
-    targets = resolve_name("jax._src.export._export._CUSTOM_CALL_TARGETS_GUARANTEED_STABLE")
-    assert isinstance(targets, set)
+def test_lowering_knows_whether_it_is_for_export():
+    parameters = resolve_name("jax._src.interpreters.mlir.LoweringParameters")
+    assert "for_export" in parameters.__dataclass_fields__
+
+
+def test_contexts_of_lowering_can_be_replaced():
+    context = resolve_name("jax._src.interpreters.mlir.ModuleContext")
+    assert {"platforms", "backend", "channel_iterator", "host_callbacks"} <= set(context.__dataclass_fields__)
+
+
+def test_question_for_the_persistent_cache_takes_a_client():
+    question = resolve_name("jax._src.compilation_cache.is_cache_used")
+    assert set(inspect.signature(question).parameters) == {"backend"}
 
 
 def test_common_rule_of_threefry_exists():

@@ -30,7 +30,6 @@ def initialize() -> None:
         cache,
         callbacks,
         donation,
-        export,
         lowering,
         random_bits,
     )
@@ -41,7 +40,6 @@ def initialize() -> None:
         callbacks.register,
         random_bits.register,
         cache.enable,
-        export.allow,
     ):
         try:
             adapt()

@@ -23,8 +23,10 @@ def register() -> None:
 def _threefry2x32(ctx, *operands):
     """One call instead of the 130 elementwise operations of the common rule."""
     out, _ = ctx.avals_out
-    if not all(isinstance(size, int) for size in out.shape):
-        # Symbolic sizes: the common rule, which is refined with the program.
+    exported = ctx.module_context.lowering_parameters.for_export
+    if exported or not all(isinstance(size, int) for size in out.shape):
+        # An exported program must run wherever it is taken, and symbolic sizes
+        # are refined with it: the common rule has no call of ours.
         return _common._threefry2x32_lowering_rule(ctx, *operands)
     rank = len(out.shape)
     types, aligned = [], []

@@ -6,6 +6,7 @@ Private parts of JAX: ``xla_bridge.register_backend_factory`` and
 ``_profiler.register_plugin_profiler``.
 """
 
+import logging
 import threading
 
 from jax._src import xla_bridge
@@ -18,6 +19,9 @@ PLATFORM = "mps"
 # Above JAX's own platforms (CPU 0, TPU 300, GPU plugins 500 or less), so that
 # an installed and working plugin is the default device.
 PRIORITY = 500
+
+# Below JAX's own loggers, whose level the user sets.
+_logger = logging.getLogger("jax.plugins.mps")
 
 _lock = threading.Lock()
 _c_api = None
@@ -42,7 +46,10 @@ def register() -> None:
 
 def _make_client():
     _load()
-    return xla_bridge.make_pjrt_c_api_client(PLATFORM)
+    client = xla_bridge.make_pjrt_c_api_client(PLATFORM)
+    kinds = ", ".join(device.device_kind for device in client.local_devices())
+    _logger.info("Platform '%s': %s", PLATFORM, kinds)
+    return client
 
 
 def _make_topology(*args, **kwargs):
