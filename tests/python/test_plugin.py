@@ -230,7 +230,7 @@ def test_half_precision_matrices_are_decomposed(device):
     symmetric = a + a.T
     for dtype in (jnp.bfloat16, jnp.float16):
         with jax.default_device(device):
-            w, v = jax.lax.linalg.eigh(jnp.asarray(symmetric, dtype))
+            v, w = jax.lax.linalg.eigh(jnp.asarray(symmetric, dtype))
             assert w.dtype == v.dtype == dtype
             q, r = jax.lax.linalg.qr(jnp.asarray(a, dtype), full_matrices=False)
             assert q.dtype == r.dtype == dtype
