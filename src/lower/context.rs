@@ -35,12 +35,14 @@ pub struct Lowered {
     pub placement: Placement,
     /// Plans inside the kernel, for dumps.
     pub nested: Vec<Arc<Plan>>,
+    /// Whether the kernel waits for the device, or has so much to do that the caller should not wait for it.
+    pub blocking: bool,
 }
 
 impl Lowered {
     /// A kernel on the client's device.
     pub fn new(kernel: impl Fn(&[&Array], Stream) -> mlx::Result<Arrays> + Send + Sync + 'static) -> Self {
-        Self { kernel: Box::new(kernel), placement: Placement::Device, nested: Vec::new() }
+        Self { kernel: Box::new(kernel), placement: Placement::Device, nested: Vec::new(), blocking: false }
     }
 
     /// A kernel with one result.
@@ -51,6 +53,12 @@ impl Lowered {
     /// The same on the host's processor.
     pub fn on_cpu(mut self) -> Self {
         self.placement = Placement::Cpu;
+        self
+    }
+
+    /// The same, which waits for the device.
+    pub fn blocking(mut self) -> Self {
+        self.blocking = true;
         self
     }
 

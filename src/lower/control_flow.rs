@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::context::Region;
 use super::{Context, LowerError, Lowered, Plan, Row};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
-use crate::program::{Binary, Block, Direction, Op, OpKind, ValueId};
+use crate::program::{Binary, Block, Direction, Literal, Op, OpKind, ValueId};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
@@ -77,13 +77,15 @@ fn branches(regions: Vec<Region>, pick: impl Fn(i64) -> usize + Send + Sync + 's
         regions[pick(index)].call(&[], inputs, stream)
     });
     lowered.nested = nested;
-    lowered.in_regions()
+    lowered.in_regions().blocking()
 }
 
 /// A loop `for i in (init..bound).step_by(step)`: its trips are known without asking the device after each.
 struct Counted {
     /// Position of the counter among the carried values.
     counter: usize,
+    /// Its first value, where the program says it.
+    first: Option<i64>,
     bound: Bound,
     step: i64,
 }
@@ -92,6 +94,14 @@ enum Bound {
     Constant(i64),
     /// A carried value that the body passes on unchanged.
     Carried(usize),
+}
+
+/// The only element of a literal of integers.
+fn single(literal: &Literal) -> Option<i64> {
+    match literal.integers()?[..] {
+        [only] => i64::try_from(only).ok(),
+        _ => None,
+    }
 }
 
 fn counted(context: &Context<'_>, op: &Op, condition: &Block, body: &Block) -> Option<Counted> {
@@ -117,11 +127,7 @@ fn counted(context: &Context<'_>, op: &Op, condition: &Block, body: &Block) -> O
             OpKind::Constant(literal) if op.results == [value] => Some(literal),
             _ => None,
         });
-        let literal = local.or_else(|| context.constant(value))?;
-        match literal.integers()?[..] {
-            [only] => i64::try_from(only).ok(),
-            _ => None,
-        }
+        single(local.or_else(|| context.constant(value))?)
     };
     let bound = match (constant_in(condition, right), position(condition, right)) {
         (Some(bound), _) => Bound::Constant(bound),
@@ -139,7 +145,8 @@ fn counted(context: &Context<'_>, op: &Op, condition: &Block, body: &Block) -> O
         _ => return None,
     };
     let step = constant_in(body, other).filter(|&step| step > 0)?;
-    Some(Counted { counter, bound, step })
+    let first = context.constant(op.operands[counter]).and_then(single);
+    Some(Counted { counter, first, bound, step })
 }
 
 /// The least value at which the counter's type would wrap.
@@ -154,6 +161,11 @@ fn wraps_at(array: &Array) -> i128 {
         Dtype::Uint32 => i128::from(u32::MAX),
         _ => i128::from(i64::MAX),
     }
+}
+
+/// The process does not wait for loops when it ends.
+fn go_on() -> mlx::Result<()> {
+    if mlx::shutdown::requested() { Err(mlx::Error::new("the process is ending")) } else { Ok(()) }
 }
 
 struct Loop {
@@ -172,12 +184,24 @@ fn lower_while(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
     let counted = counted(context, op, condition, body);
     let looped = Loop { condition: context.region(op, condition)?, body: context.region(op, body)?, carried, counted };
     let nested: Vec<Arc<Plan>> = vec![looped.condition.plan.clone(), looped.body.plan.clone()];
+    let short = looped.is_short();
     let mut lowered = Lowered::new(move |inputs, stream| looped.run(inputs, stream));
     lowered.nested = nested;
+    lowered.blocking = !short;
     Ok(lowered.in_regions())
 }
 
 impl Loop {
+    /// Whether the program says how often it turns, and that is not much to build.
+    fn is_short(&self) -> bool {
+        let Some(Counted { first: Some(first), bound: Bound::Constant(bound), .. }) = self.counted else {
+            return false;
+        };
+        let Some(counted) = &self.counted else { return false };
+        let trips = counted.distance(i128::from(first), i128::from(bound));
+        trips * (self.body.plan.steps.len().max(1) as i128) <= NODES_PER_EVALUATION as i128
+    }
+
     fn run(&self, inputs: &[&Array], stream: Stream) -> mlx::Result<Arrays> {
         let carried: Arrays = inputs[..self.carried].iter().map(|&input| input.clone()).collect();
         if let Some(counted) = &self.counted
@@ -198,6 +222,7 @@ impl Loop {
         let nodes_per_trip = self.body.plan.steps.len().max(1);
         let mut nodes = 0;
         for _ in 0..trips {
+            go_on()?;
             carried = self.trip(carried, inputs, stream)?;
             nodes += nodes_per_trip;
             if nodes >= NODES_PER_EVALUATION {
@@ -224,25 +249,35 @@ impl Loop {
                 return Ok(carried);
             }
             drop(predicate);
+            go_on()?;
             carried = self.trip(carried, inputs, stream)?;
         }
     }
 }
 
 impl Counted {
+    /// Number of trips from one value of the counter to another.
+    fn distance(&self, first: i128, bound: i128) -> i128 {
+        let step = i128::from(self.step);
+        if first >= bound { 0 } else { (bound - first + step - 1) / step }
+    }
+
     /// Number of trips; None when the counter would wrap before it reaches the bound.
     fn trips(&self, carried: &[Array], stream: Stream) -> mlx::Result<Option<u64>> {
         let counter = &carried[self.counter];
         if counter.dtype() == Dtype::Uint64 {
             return Ok(None);
         }
-        let first = i128::from(read_integer(counter, stream)?);
+        let first = match self.first {
+            Some(first) => i128::from(first),
+            None => i128::from(read_integer(counter, stream)?),
+        };
         let bound = match self.bound {
             Bound::Constant(bound) => i128::from(bound),
             Bound::Carried(index) => i128::from(read_integer(&carried[index], stream)?),
         };
         let step = i128::from(self.step);
-        let trips = if first >= bound { 0 } else { (bound - first + step - 1) / step };
+        let trips = self.distance(first, bound);
         if first + trips * step > wraps_at(counter) {
             return Ok(None);
         }

@@ -286,6 +286,7 @@ impl Builder<'_> {
             outputs,
             free: Box::default(),
             nested: lowered.nested,
+            blocking: lowered.blocking,
         });
         Ok(())
     }

@@ -31,8 +31,10 @@ pub struct Step {
     pub outputs: SmallVec<[Output; 2]>,
     /// Slots whose last use this is.
     pub free: Box<[Slot]>,
-    /// Plans inside the kernel, for dumps.
+    /// Plans inside the kernel.
     pub nested: Vec<Arc<Plan>>,
+    /// Whether the kernel waits for the device, or takes long for another reason.
+    pub blocking: bool,
 }
 
 /// A compiled block.
@@ -51,6 +53,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a run may take long, because a step waits for the device.
+    pub fn blocks(&self) -> bool {
+        self.steps.iter().any(|step| step.blocking || step.nested.iter().any(|plan| plan.blocks()))
+    }
+
     /// Builds the graph of one call. Nothing is evaluated, except by blocking steps.
     ///
     /// # Errors

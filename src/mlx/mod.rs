@@ -9,6 +9,7 @@ mod info;
 pub mod memory;
 mod ops;
 mod ops_shape;
+pub mod shutdown;
 mod stream;
 
 pub use array::{Array, Dtype, Scalar};

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::client::Device;
 use super::completion::Completion;
 use super::error::{Code, Error};
+use super::promise::Promise;
 use crate::lower::{shape_i32, storage};
 use crate::mlx::{self, Array};
 use crate::program::ElementType;
@@ -53,6 +54,8 @@ pub struct Buffer {
     device: Arc<Device>,
     memory: MemoryKind,
     completion: Completion,
+    /// Of a buffer whose array is still to come.
+    promise: Option<Arc<Promise>>,
     deleted: AtomicBool,
     state: Mutex<State>,
 }
@@ -61,6 +64,17 @@ struct State {
     /// Gone once deleted, unless somebody outside still looks at the memory.
     array: Option<Array>,
     external: usize,
+    /// Programs underway that will take the array, deleted or not.
+    claims: usize,
+}
+
+impl State {
+    /// Lets the array of a deleted buffer go when nobody needs it any more.
+    fn release(&mut self) {
+        if self.external == 0 && self.claims == 0 {
+            self.array = None;
+        }
+    }
 }
 
 impl Buffer {
@@ -79,9 +93,61 @@ impl Buffer {
             device,
             memory,
             completion,
+            promise: None,
             deleted: AtomicBool::new(false),
-            state: Mutex::new(State { array, external: 0 }),
+            state: Mutex::new(State { array, external: 0, claims: 0 }),
         })
+    }
+
+    /// A buffer whose array a program underway will bring, with [`Self::keep`] and before it keeps the promise.
+    pub(super) fn promised(
+        ty: BufferType,
+        dims: &[i64],
+        device: Arc<Device>,
+        memory: MemoryKind,
+        promise: Arc<Promise>,
+        completion: Completion,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            ty,
+            dims: dims.into(),
+            device,
+            memory,
+            completion,
+            promise: Some(promise),
+            deleted: AtomicBool::new(false),
+            state: Mutex::new(State { array: None, external: 0, claims: 0 }),
+        })
+    }
+
+    /// The promise of the array, as long as nobody has kept it.
+    pub(super) fn promise(&self) -> Option<&Arc<Promise>> {
+        self.promise.as_ref().filter(|promise| !promise.is_kept())
+    }
+
+    /// Brings the array of a promised buffer.
+    pub(super) fn keep(&self, array: Array) {
+        let mut state = self.lock();
+        state.array = Some(array);
+        if self.is_deleted() {
+            state.release();
+        }
+    }
+
+    /// Reserves the array for a program that will [`Self::take`] it, even if the buffer is deleted or donated before.
+    pub(super) fn claim(&self) {
+        self.lock().claims += 1;
+    }
+
+    /// The array of a buffer that was claimed.
+    pub(super) fn take(&self) -> Result<Array, Error> {
+        let mut state = self.lock();
+        state.claims = state.claims.saturating_sub(1);
+        let array = state.array.clone();
+        if self.is_deleted() {
+            state.release();
+        }
+        array.ok_or_else(|| self.completion.error().unwrap_or_else(|| self.gone()))
     }
 
     /// A copy of dense row-major bytes.
@@ -160,9 +226,7 @@ impl Buffer {
     pub fn delete(&self) {
         let mut state = self.lock();
         self.deleted.store(true, Ordering::Release);
-        if state.external == 0 {
-            state.array = None;
-        }
+        state.release();
     }
 
     /// Whether the host can read the memory in place.
@@ -178,6 +242,9 @@ impl Buffer {
     pub(super) fn array(&self) -> Result<Array, Error> {
         if self.is_deleted() {
             return Err(self.gone());
+        }
+        if let Some(promise) = self.promise() {
+            promise.wait();
         }
         match &self.lock().array {
             Some(array) => Ok(array.clone()),
@@ -232,9 +299,12 @@ impl Buffer {
     /// # Errors
     /// When the buffer is deleted.
     pub fn acquire_external(&self) -> Result<(), Error> {
+        if let Some(promise) = self.promise() {
+            promise.wait();
+        }
         let mut state = self.lock();
         if state.array.is_none() {
-            return Err(self.gone());
+            return Err(self.completion.error().unwrap_or_else(|| self.gone()));
         }
         state.external += 1;
         Ok(())
@@ -250,8 +320,8 @@ impl Buffer {
             .external
             .checked_sub(1)
             .ok_or_else(|| Error::new(Code::FailedPrecondition, "external reference count is zero already"))?;
-        if state.external == 0 && self.is_deleted() {
-            state.array = None;
+        if self.is_deleted() {
+            state.release();
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ enum Inner {
 
 struct Pending {
     outcome: OnceLock<Result<(), Error>>,
-    /// What is waited for; None for completions that somebody completes by hand.
-    launch: Option<Launch>,
+    /// What is waited for; empty for completions that somebody completes by hand, or whose work is yet to be launched.
+    launch: OnceLock<Launch>,
     /// Callbacks that wait for the outcome; the flag says that a waiter has been asked to watch.
     waiting: Mutex<(Vec<Callback>, bool)>,
     done: Condvar,
@@ -52,7 +52,7 @@ impl Pending {
         if self.outcome.get().is_some() {
             return true;
         }
-        match self.launch.as_ref().map(Launch::is_ready) {
+        match self.launch.get().map(Launch::is_ready) {
             None | Some(Ok(false)) => false,
             Some(Ok(true)) => {
                 self.finish(Ok(()));
@@ -66,19 +66,33 @@ impl Pending {
     }
 
     fn wait(&self) -> Result<(), Error> {
-        if let Some(outcome) = self.outcome.get() {
-            return outcome.clone();
-        }
-        if let Some(launch) = &self.launch {
-            let outcome = launch.wait().map_err(Error::from);
-            self.finish(outcome);
-        }
-        let mut waiting = self.lock();
         loop {
             if let Some(outcome) = self.outcome.get() {
                 return outcome.clone();
             }
-            waiting = self.done.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            if let Some(launch) = self.launch.get() {
+                let outcome = launch.wait().map_err(Error::from);
+                self.finish(outcome);
+                continue;
+            }
+            let mut waiting = self.lock();
+            while self.outcome.get().is_none() && self.launch.get().is_none() {
+                waiting = self.done.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// From now on it is done when the launch is.
+    fn follow(self: &Arc<Self>, launch: Launch) {
+        let watched = {
+            let mut waiting = self.lock();
+            let _ = self.launch.set(launch);
+            self.done.notify_all();
+            waiting.1 = !waiting.0.is_empty();
+            waiting.1
+        };
+        if watched {
+            watch(self.clone());
         }
     }
 }
@@ -91,6 +105,15 @@ impl Completer {
     pub fn complete(mut self, outcome: Result<(), Error>) {
         if let Some(pending) = self.0.take() {
             pending.finish(outcome);
+        }
+    }
+}
+
+impl Completer {
+    /// Hands the wait over to work that has been scheduled.
+    pub(super) fn follow(mut self, launch: Launch) {
+        if let Some(pending) = self.0.take() {
+            pending.follow(launch);
         }
     }
 }
@@ -167,9 +190,10 @@ impl Completion {
             return callback(outcome.clone());
         }
         waiting.0.push(callback);
-        let watched = std::mem::replace(&mut waiting.1, true);
+        // Work that is not launched yet is watched from then on.
+        let watch_now = pending.launch.get().is_some() && !std::mem::replace(&mut waiting.1, true);
         drop(waiting);
-        if !watched && pending.launch.is_some() {
+        if watch_now {
             watch(pending.clone());
         }
     }
@@ -179,7 +203,7 @@ impl Pending {
     fn new(launch: Option<Launch>) -> Arc<Self> {
         Arc::new(Self {
             outcome: OnceLock::new(),
-            launch,
+            launch: launch.map_or_else(OnceLock::new, OnceLock::from),
             waiting: Mutex::new((Vec::new(), false)),
             done: Condvar::new(),
         })

@@ -1,8 +1,7 @@
 //! Compiled programs and their execution.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,14 +10,13 @@ use prost::Message;
 use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::client::Device;
 use super::compile_options;
-use super::completion::Completion;
 use super::cost::{self, Cost};
 use super::dump::Dump;
 use super::error::{Code, Error};
 use super::host::HostProgram;
 use super::memory_limit;
-use crate::lower::{self, HostTransfers, Plan, with_host_transfers};
-use crate::mlx::{self, Array, Arrays};
+use crate::lower::{self, Plan};
+use crate::mlx;
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
 use crate::{passes, proto, stablehlo};
 
@@ -35,7 +33,7 @@ pub struct Signature {
 
 impl Signature {
     /// JAX passes arrays of no booleans for tokens.
-    fn accepts(&self, buffer: &Buffer) -> bool {
+    pub(super) fn accepts(&self, buffer: &Buffer) -> bool {
         let stands_for_token = || {
             self.ty == BufferType::Token
                 && buffer.ty() == BufferType::Tensor(ElementType::Bool)
@@ -71,21 +69,23 @@ pub struct CompiledMemoryStats {
 
 /// A compiled program on its device.
 pub struct Executable {
-    name: String,
-    fingerprint: String,
-    program_bytes: Vec<u8>,
-    devices: Vec<Arc<Device>>,
-    parameters: Vec<Signature>,
-    results: Vec<Signature>,
+    pub(super) name: String,
+    pub(super) fingerprint: String,
+    pub(super) program_bytes: Vec<u8>,
+    pub(super) devices: Vec<Arc<Device>>,
+    pub(super) parameters: Vec<Signature>,
+    pub(super) results: Vec<Signature>,
     /// Parameters that a call may use up, in order.
-    donated: Vec<usize>,
-    plan: Plan,
+    pub(super) donated: Vec<usize>,
+    pub(super) plan: Plan,
+    /// Whether a run may have to wait for the device on its way.
+    pub(super) blocks: bool,
     /// The same for the host, where the device shares memory with it and the program is small enough.
-    host: Option<HostProgram>,
+    pub(super) host: Option<HostProgram>,
     /// Addresses of the plan's constants, which no result may share.
-    constants: HashSet<usize>,
-    cost: Cost,
-    deleted: AtomicBool,
+    pub(super) constants: HashSet<usize>,
+    pub(super) cost: Cost,
+    pub(super) deleted: AtomicBool,
 }
 
 impl Executable {
@@ -147,6 +147,7 @@ impl Executable {
                 .filter(|(_, array)| array.size() > 0)
                 .map(|(_, array)| Ok(array.data()?.addr()))
                 .collect::<Result<_, mlx::Error>>()?,
+            blocks: plan.blocks(),
             plan,
             host,
             deleted: AtomicBool::new(false),
@@ -218,175 +219,6 @@ impl Executable {
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
-
-    /// Runs once. Returns as soon as the work is scheduled (programs whose control flow depends on values, and programs
-    /// that exchange data with the host, wait for these). The results come with the outcome of the program's effects; an
-    /// error of the computation is told by that, and by the results' completion.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT for wrong or deleted arguments.
-    pub fn execute(
-        &self,
-        arguments: &[&Arc<Buffer>],
-        non_donatable: &[usize],
-        transfers: Option<Rc<dyn HostTransfers>>,
-    ) -> Result<(Vec<Arc<Buffer>>, Completion), Error> {
-        if self.is_deleted() {
-            return Err(Error::new(Code::FailedPrecondition, format!("executable {} has been deleted", self.name)));
-        }
-        if arguments.len() != self.parameters.len() {
-            return Err(Error::new(
-                Code::InvalidArgument,
-                format!("{}: {} arguments expected, {} came", self.name, self.parameters.len(), arguments.len()),
-            ));
-        }
-        for (index, (buffer, parameter)) in arguments.iter().zip(&self.parameters).enumerate() {
-            if !parameter.accepts(buffer) {
-                return Err(Error::new(
-                    Code::InvalidArgument,
-                    format!(
-                        "{}: argument {index}: {:?}{:?} expected, {:?}{:?} came",
-                        self.name,
-                        parameter.ty,
-                        parameter.dims,
-                        buffer.ty(),
-                        buffer.dims()
-                    ),
-                ));
-            }
-        }
-        let donates = |index: usize| self.donated.binary_search(&index).is_ok() && !non_donatable.contains(&index);
-        self.check_donations(arguments, &donates)?;
-        if let Some(outputs) = self.execute_on_host(arguments, &donates)? {
-            return Ok((outputs, Completion::ready()));
-        }
-        if let Some(index) = arguments.iter().position(|buffer| buffer.is_deleted()) {
-            let message = format!("{}: argument {index} has been deleted or donated", self.name);
-            return Err(Error::new(Code::InvalidArgument, message));
-        }
-        Ok(match with_host_transfers(transfers, || self.launch(arguments, &donates)) {
-            Ok((outputs, completion)) => {
-                (self.buffers(outputs.into_iter().map(Some), &completion), Completion::ready())
-            }
-            Err(error) => {
-                tracing::debug!("{}: {error}", self.name);
-                let failed = Completion::failed(error);
-                (self.buffers(self.results.iter().map(|_| None), &failed), failed)
-            }
-        })
-    }
-}
-
-impl Executable {
-    /// Schedules the work.
-    fn launch(
-        &self,
-        arguments: &[&Arc<Buffer>],
-        donates: &impl Fn(usize) -> bool,
-    ) -> Result<(Arrays, Completion), Error> {
-        let arrays = arguments.iter().map(|buffer| buffer.array()).collect::<Result<Arrays, _>>()?;
-        let mut taken: HashSet<*const u8> = HashSet::new();
-        for (index, buffer) in arguments.iter().enumerate() {
-            if donates(index) {
-                buffer.delete();
-            } else if arrays[index].size() > 0 {
-                taken.insert(arrays[index].data()?);
-            }
-        }
-        let stream = self.devices[0].stream();
-        let outputs = self.plan.run_owned(arrays, stream)?;
-        settle(outputs, taken, &self.constants, stream)
-    }
-
-    /// The results as buffers: without an array where the completion tells of a failure.
-    fn buffers(&self, arrays: impl Iterator<Item = Option<Array>>, completion: &Completion) -> Vec<Arc<Buffer>> {
-        arrays
-            .zip(&self.results)
-            .map(|(array, result)| {
-                let device = self.devices[0].clone();
-                Buffer::new(result.ty, &result.dims, device, result.memory, array, completion.clone())
-            })
-            .collect()
-    }
-
-    /// A buffer that is given away may not be used by the same call in another place.
-    fn check_donations(&self, arguments: &[&Arc<Buffer>], donates: &impl Fn(usize) -> bool) -> Result<(), Error> {
-        if self.donated.is_empty() {
-            return Ok(());
-        }
-        let mut seen = HashMap::with_capacity(arguments.len());
-        for (index, &buffer) in arguments.iter().enumerate() {
-            let Some(other) = seen.insert(Arc::as_ptr(buffer), index) else { continue };
-            let what = match (donates(index), donates(other)) {
-                (false, false) => continue,
-                (true, true) => "donate the same buffer twice",
-                _ => "donate a buffer that is also used",
-            };
-            let name = &self.name;
-            return Err(Error::new(
-                Code::InvalidArgument,
-                format!("{name}: attempt to {what} in one call: arguments {other} and {index}"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// None when the program or its arguments are not for the host: too large, not there yet, deleted, failed.
-    fn execute_on_host(
-        &self,
-        arguments: &[&Arc<Buffer>],
-        donates: &impl Fn(usize) -> bool,
-    ) -> Result<Option<Vec<Arc<Buffer>>>, Error> {
-        let Some(host) = &self.host else { return Ok(None) };
-        if !arguments.iter().all(|buffer| buffer.completion().is_ready()) {
-            return Ok(None);
-        }
-        let Some(outputs) = host.run(|index, look| arguments[index].read(|bytes| look(bytes)).ok()) else {
-            return Ok(None);
-        };
-        let buffers = outputs
-            .iter()
-            .zip(&self.results)
-            .map(|(bytes, result)| {
-                Buffer::from_bytes(result.ty, &result.dims, bytes, self.devices[0].clone(), result.memory)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        for &index in self.donated.iter().filter(|&&index| donates(index)) {
-            arguments[index].delete();
-        }
-        Ok(Some(buffers))
-    }
-}
-
-/// Schedules the outputs and sees that each is row-major in memory of its own: PJRT buffers are dense, and JAX promises
-/// that distinct arrays have distinct pointers.
-fn settle(
-    outputs: Arrays,
-    mut taken: HashSet<*const u8>,
-    constants: &HashSet<usize>,
-    stream: mlx::Stream,
-) -> Result<(Arrays, Completion), Error> {
-    let launch = stream.evaluate_async(&outputs)?;
-    let mut mended: Vec<(usize, Array)> = Vec::new();
-    for (index, output) in outputs.iter().enumerate() {
-        if output.size() == 0 {
-            continue;
-        }
-        if !output.is_row_contiguous()? {
-            mended.push((index, mlx::contiguous(output, stream)?));
-        } else if constants.contains(&output.data()?.addr()) || !taken.insert(output.data()?) {
-            mended.push((index, mlx::duplicate(output, stream)?));
-        }
-    }
-    if mended.is_empty() {
-        return Ok((outputs, Completion::of(launch)));
-    }
-    let mut outputs = outputs;
-    for (index, array) in mended {
-        outputs[index] = array;
-    }
-    let launch = stream.evaluate_async(&outputs)?;
-    Ok((outputs, Completion::of(launch)))
 }
 
 /// `JAX_MPS_HOST=off` sends every program to the device: for tests of what the device computes.

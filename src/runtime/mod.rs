@@ -9,8 +9,11 @@ mod cost;
 mod dump;
 mod error;
 mod executable;
+mod execute;
 mod host;
+mod jobs;
 mod memory_limit;
+mod promise;
 
 pub use buffer::{Buffer, BufferType, MemoryKind};
 pub use client::{Client, ClientOptions, Device, MemoryStats};

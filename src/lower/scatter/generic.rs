@@ -9,7 +9,7 @@ use crate::mlx::{self, Array, Arrays, DeviceKind, Dtype, ScatterMode, Stream};
 /// `unique`: no two updates meet in one element.
 pub(super) fn lower(geometry: Geometry, region: Region, count: usize, unique: bool) -> Lowered {
     let body = region.clone();
-    Lowered::new(move |inputs, stream| {
+    let lowered = Lowered::new(move |inputs, stream| {
         // MLX's GPU scatters refuse elements of 8 bytes.
         let wide = inputs[..count].iter().any(|operand| operand.dtype().size() == 8);
         let stream = if wide { Stream::get(DeviceKind::Cpu)? } else { stream };
@@ -40,7 +40,8 @@ pub(super) fn lower(geometry: Geometry, region: Region, count: usize, unique: bo
             })
             .collect()
     })
-    .with_region(&region)
+    .with_region(&region);
+    if unique { lowered } else { lowered.blocking() }
 }
 
 /// Combines flat updates with flat operands at their destinations, one after the other where these repeat; what goes to

@@ -71,7 +71,7 @@ def test_unknown_custom_call_names_target_and_line(device):
             "send",
             "%t = stablehlo.create_token : !stablehlo.token\n"
             "%s = \"stablehlo.send\"(%arg0, %t) {channel_handle ="
-            " #stablehlo.channel_handle<handle = 1, type = 2>, is_host_transfer = true}"
+            " #stablehlo.channel_handle<handle = 1, type = 1>, is_host_transfer = false}"
             " : (tensor<3xf32>, !stablehlo.token) -> !stablehlo.token\n"
             "return %arg0 : tensor<3xf32>",
         ),

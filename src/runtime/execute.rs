@@ -1,0 +1,287 @@
+//! Runs of compiled programs.
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smallvec::SmallVec;
+
+use super::buffer::Buffer;
+use super::completion::{Completer, Completion};
+use super::error::{Code, Error};
+use super::executable::Executable;
+use super::jobs::{self, Job};
+use super::promise::Promise;
+use crate::lower::{HostTransfers, with_host_transfers};
+use crate::mlx::{self, Array, Arrays, Launch};
+
+/// Which arguments a call gives away.
+type Donations = SmallVec<[bool; 16]>;
+
+impl Executable {
+    /// Runs once. Returns as soon as the work is scheduled; programs that have to wait for the device on their way (loops
+    /// and branches that depend on values), and programs with such results among their arguments, are only set going.
+    /// Programs that exchange data with the host do so on the calling thread, which waits for them.
+    ///
+    /// The results come with the outcome of the program's effects; an error of the computation is told by that, and by
+    /// the results' completion.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for wrong or deleted arguments.
+    pub fn execute(
+        self: &Arc<Self>,
+        arguments: &[&Arc<Buffer>],
+        non_donatable: &[usize],
+        transfers: Option<Rc<dyn HostTransfers>>,
+    ) -> Result<(Vec<Arc<Buffer>>, Completion), Error> {
+        if self.is_deleted() {
+            return Err(Error::new(Code::FailedPrecondition, format!("executable {} has been deleted", self.name)));
+        }
+        self.check_arguments(arguments)?;
+        let donated: Donations = (0..arguments.len())
+            .map(|index| self.donated.binary_search(&index).is_ok() && !non_donatable.contains(&index))
+            .collect();
+        self.check_donations(arguments, |index| donated[index])?;
+        if let Some(outputs) = self.execute_on_host(arguments, |index| donated[index])? {
+            return Ok((outputs, Completion::ready()));
+        }
+        if let Some(index) = arguments.iter().position(|buffer| buffer.is_deleted()) {
+            let message = format!("{}: argument {index} has been deleted or donated", self.name);
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        let waits = self.blocks || arguments.iter().any(|buffer| buffer.promise().is_some());
+        if waits && transfers.is_none() {
+            return Ok((self.defer(arguments, donated), Completion::ready()));
+        }
+        Ok(match with_host_transfers(transfers, || self.run_now(arguments, &donated)) {
+            Ok((outputs, launch)) => {
+                let completion = Completion::of(launch);
+                (self.buffers(outputs.into_iter().map(Some), &completion), Completion::ready())
+            }
+            Err(error) => {
+                tracing::debug!("{}: {error}", self.name);
+                let failed = Completion::failed(error);
+                (self.buffers(self.results.iter().map(|_| None), &failed), failed)
+            }
+        })
+    }
+
+    fn check_arguments(&self, arguments: &[&Arc<Buffer>]) -> Result<(), Error> {
+        let name = &self.name;
+        if arguments.len() != self.parameters.len() {
+            let message = format!("{name}: {} arguments expected, {} came", self.parameters.len(), arguments.len());
+            return Err(Error::new(Code::InvalidArgument, message));
+        }
+        for (index, (buffer, parameter)) in arguments.iter().zip(&self.parameters).enumerate() {
+            if !parameter.accepts(buffer) {
+                let (ty, dims) = (parameter.ty, &parameter.dims);
+                let message = format!(
+                    "{name}: argument {index}: {ty:?}{dims:?} expected, {:?}{:?} came",
+                    buffer.ty(),
+                    buffer.dims()
+                );
+                return Err(Error::new(Code::InvalidArgument, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs on this thread.
+    fn run_now(&self, arguments: &[&Arc<Buffer>], donated: &Donations) -> Result<(Arrays, Launch), Error> {
+        let arrays = arguments.iter().map(|buffer| buffer.array()).collect::<Result<Arrays, _>>()?;
+        for (buffer, _) in arguments.iter().zip(donated).filter(|&(_, &donated)| donated) {
+            buffer.delete();
+        }
+        self.launch(arrays, donated)
+    }
+
+    /// Sets the program going on another thread, once its arguments exist.
+    fn defer(self: &Arc<Self>, arguments: &[&Arc<Buffer>], donated: Donations) -> Vec<Arc<Buffer>> {
+        let underway = jobs::begin();
+        let (completion, completer) = Completion::manual();
+        let promise = Promise::new();
+        let outputs: Vec<Arc<Buffer>> = self
+            .results
+            .iter()
+            .map(|result| {
+                let (device, promise) = (self.devices[0].clone(), promise.clone());
+                Buffer::promised(result.ty, &result.dims, device, result.memory, promise, completion.clone())
+            })
+            .collect();
+        let arguments: Vec<Arc<Buffer>> = arguments.iter().map(|&buffer| buffer.clone()).collect();
+        for (buffer, &donated) in arguments.iter().zip(&donated) {
+            buffer.claim();
+            if donated {
+                buffer.delete();
+            }
+        }
+        let awaited: Vec<Arc<Promise>> = arguments.iter().filter_map(|buffer| buffer.promise().cloned()).collect();
+        let deferred = Deferred { executable: self.clone(), arguments, donated, outputs: outputs.clone(), promise };
+        let job: Job = Box::new(move || {
+            deferred.run(completer);
+            drop(underway);
+        });
+        submit_after(&awaited, job);
+        outputs
+    }
+
+    /// Schedules the work on arguments of which those not donated must stay as they are.
+    fn launch(&self, arrays: Arrays, donated: &Donations) -> Result<(Arrays, Launch), Error> {
+        let mut taken: HashSet<*const u8> = HashSet::new();
+        for (array, _) in arrays.iter().zip(donated).filter(|&(array, &donated)| !donated && array.size() > 0) {
+            taken.insert(array.data()?);
+        }
+        let stream = self.devices[0].stream();
+        let outputs = self.plan.run_owned(arrays, stream)?;
+        settle(outputs, taken, &self.constants, stream)
+    }
+
+    /// The results as buffers: without an array where the completion tells of a failure.
+    fn buffers(&self, arrays: impl Iterator<Item = Option<Array>>, completion: &Completion) -> Vec<Arc<Buffer>> {
+        arrays
+            .zip(&self.results)
+            .map(|(array, result)| {
+                let device = self.devices[0].clone();
+                Buffer::new(result.ty, &result.dims, device, result.memory, array, completion.clone())
+            })
+            .collect()
+    }
+
+    /// A buffer that is given away may not be used by the same call in another place.
+    fn check_donations(&self, arguments: &[&Arc<Buffer>], donates: impl Fn(usize) -> bool) -> Result<(), Error> {
+        if self.donated.is_empty() {
+            return Ok(());
+        }
+        let mut seen = HashMap::with_capacity(arguments.len());
+        for (index, &buffer) in arguments.iter().enumerate() {
+            let Some(other) = seen.insert(Arc::as_ptr(buffer), index) else { continue };
+            let what = match (donates(index), donates(other)) {
+                (false, false) => continue,
+                (true, true) => "donate the same buffer twice",
+                _ => "donate a buffer that is also used",
+            };
+            let name = &self.name;
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("{name}: attempt to {what} in one call: arguments {other} and {index}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// None when the program or its arguments are not for the host: too large, not there yet, deleted, failed.
+    fn execute_on_host(
+        &self,
+        arguments: &[&Arc<Buffer>],
+        donates: impl Fn(usize) -> bool,
+    ) -> Result<Option<Vec<Arc<Buffer>>>, Error> {
+        let Some(host) = &self.host else { return Ok(None) };
+        if !arguments.iter().all(|buffer| buffer.completion().is_ready()) {
+            return Ok(None);
+        }
+        let Some(outputs) = host.run(|index, look| arguments[index].read(|bytes| look(bytes)).ok()) else {
+            return Ok(None);
+        };
+        let buffers = outputs
+            .iter()
+            .zip(&self.results)
+            .map(|(bytes, result)| {
+                Buffer::from_bytes(result.ty, &result.dims, bytes, self.devices[0].clone(), result.memory)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        for &index in self.donated.iter().filter(|&&index| donates(index)) {
+            arguments[index].delete();
+        }
+        Ok(Some(buffers))
+    }
+}
+
+/// A program that another thread runs.
+struct Deferred {
+    executable: Arc<Executable>,
+    arguments: Vec<Arc<Buffer>>,
+    donated: Donations,
+    outputs: Vec<Arc<Buffer>>,
+    promise: Arc<Promise>,
+}
+
+impl Deferred {
+    fn run(self, completer: Completer) {
+        let Self { executable, arguments, donated, outputs, promise } = self;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            // Every claim is taken, whatever becomes of the others.
+            let arrays: SmallVec<[Result<Array, Error>; 4]> = arguments.iter().map(|buffer| buffer.take()).collect();
+            drop(arguments);
+            executable.launch(arrays.into_iter().collect::<Result<Arrays, _>>()?, &donated)
+        }));
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Error::new(Code::Internal, format!("{}: internal error of jax-mps: a panic", executable.name)))
+        });
+        match outcome {
+            Ok((arrays, launch)) => {
+                for (buffer, array) in outputs.iter().zip(arrays) {
+                    buffer.keep(array);
+                }
+                completer.follow(launch);
+            }
+            Err(error) => {
+                tracing::debug!("{}: {error}", executable.name);
+                completer.complete(Err(error));
+            }
+        }
+        promise.keep();
+    }
+}
+
+/// Submits the job when all promises are kept.
+fn submit_after(promises: &[Arc<Promise>], job: Job) {
+    if promises.is_empty() {
+        return jobs::submit(job);
+    }
+    let left = Arc::new((AtomicUsize::new(promises.len()), std::sync::Mutex::new(Some(job))));
+    for promise in promises {
+        let left = left.clone();
+        promise.when_kept(Box::new(move || {
+            if left.0.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let job = left.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                if let Some(job) = job {
+                    jobs::submit(job);
+                }
+            }
+        }));
+    }
+}
+
+/// Schedules the outputs and sees that each is row-major in memory of its own: PJRT buffers are dense, and JAX promises
+/// that distinct arrays have distinct pointers.
+fn settle(
+    outputs: Arrays,
+    mut taken: HashSet<*const u8>,
+    constants: &HashSet<usize>,
+    stream: mlx::Stream,
+) -> Result<(Arrays, Launch), Error> {
+    let launch = stream.evaluate_async(&outputs)?;
+    let mut mended: Vec<(usize, Array)> = Vec::new();
+    for (index, output) in outputs.iter().enumerate() {
+        if output.size() == 0 {
+            continue;
+        }
+        if !output.is_row_contiguous()? {
+            mended.push((index, mlx::contiguous(output, stream)?));
+        } else if constants.contains(&output.data()?.addr()) || !taken.insert(output.data()?) {
+            mended.push((index, mlx::duplicate(output, stream)?));
+        }
+    }
+    if mended.is_empty() {
+        return Ok((outputs, launch));
+    }
+    let mut outputs = outputs;
+    for (index, array) in mended {
+        outputs[index] = array;
+    }
+    let launch = stream.evaluate_async(&outputs)?;
+    Ok((outputs, launch))
+}

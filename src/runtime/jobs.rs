@@ -1,0 +1,137 @@
+//! Threads that run programs which must wait for the device on their way: loops and branches that depend on values.
+//!
+//! A job is submitted when all of its arguments exist, so that it waits for nothing but the device; it never calls into
+//! Python. Threads that have been idle for a while end.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::mlx::shutdown;
+
+/// Work of a program.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// Programs that run at a time; more only contend for the device.
+const MOST_THREADS: usize = 4;
+/// Programs that may be on their way before the caller has to wait: enough to keep the device busy, few enough to bound
+/// the memory of results that nobody has asked for.
+const MOST_UNDERWAY: usize = 64;
+const IDLE: Duration = Duration::from_secs(10);
+/// How long the end of the process waits for programs that are running.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+struct Pool {
+    state: Mutex<State>,
+    work: Condvar,
+    room: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    running: usize,
+    /// Begun with [`begin`] and not ended.
+    underway: usize,
+}
+
+static POOL: Pool = Pool {
+    state: Mutex::new(State { queue: VecDeque::new(), threads: 0, idle: 0, running: 0, underway: 0 }),
+    work: Condvar::new(),
+    room: Condvar::new(),
+};
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.queue.pop_front() {
+                state.running += 1;
+                drop(state);
+                job();
+                state = self.lock();
+                state.running -= 1;
+                self.room.notify_all();
+                continue;
+            }
+            state.idle += 1;
+            let (woken, timeout) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Counts a program as underway until it is dropped.
+pub(super) struct Underway(());
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        POOL.lock().underway -= 1;
+        POOL.room.notify_all();
+    }
+}
+
+/// Begins a program; waits while too many are on their way.
+pub(super) fn begin() -> Underway {
+    let mut state = POOL.lock();
+    while state.underway >= MOST_UNDERWAY {
+        state = POOL.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+    state.underway += 1;
+    Underway(())
+}
+
+/// Runs a job on one of the threads, soon.
+pub(super) fn submit(job: Job) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| shutdown::at_exit(farewell));
+    let mut state = POOL.lock();
+    state.queue.push_back(job);
+    if state.idle >= state.queue.len() || state.threads >= MOST_THREADS {
+        POOL.work.notify_one();
+        return;
+    }
+    state.threads += 1;
+    let spawned = std::thread::Builder::new().name("jax-mps-programs".into()).spawn(|| POOL.run());
+    if let Err(error) = spawned {
+        tracing::error!("no thread for programs: {error}");
+        state.threads -= 1;
+        // Without any thread the caller does the work.
+        if state.threads == 0
+            && let Some(job) = state.queue.pop_back()
+        {
+            drop(state);
+            job();
+        }
+    }
+}
+
+/// At the end of the process MLX's own objects go, under the feet of programs that still run: these end first. Loops
+/// look at [`shutdown::requested`].
+extern "C" fn farewell() {
+    let deadline = Instant::now() + FAREWELL;
+    let mut state = POOL.lock();
+    let abandoned = std::mem::take(&mut state.queue);
+    // Dropped without the lock: a job that is dropped ends its program.
+    drop(state);
+    std::mem::forget(abandoned);
+    state = POOL.lock();
+    while state.running > 0 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        state = POOL.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}

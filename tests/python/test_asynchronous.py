@@ -1,0 +1,143 @@
+"""Programs that wait for the device on their way run behind the caller's back."""
+
+import subprocess
+import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+PLATFORM_HAS_JOBS = "mps"
+
+
+@pytest.fixture(autouse=True)
+def on_device(device):
+    with jax.default_device(device):
+        yield
+
+
+def _turns(x, turns):
+    """As many turns of a loop whose end only the device knows."""
+
+    def more(state):
+        count, x = state
+        return count < turns + jnp.int32(jnp.sum(x) * 0)
+
+    return jax.lax.while_loop(more, lambda state: (state[0] + 1, state[1] + 1), (jnp.int32(0), x))[1]
+
+
+slow = jax.jit(lambda x: _turns(x, 2000))
+quick = jax.jit(lambda x: _turns(x, 3))
+
+
+def test_caller_goes_on_while_a_loop_runs(device):
+    if device.platform != PLATFORM_HAS_JOBS:
+        pytest.skip("XLA:CPU runs loops as it likes")
+    y = slow(jnp.zeros(4))
+    assert not y.is_ready()
+    np.testing.assert_array_equal(y, 4 * [2000.0])
+    assert y.is_ready()
+
+
+def test_results_to_come_are_arguments_of_further_programs():
+    x = slow(jnp.zeros(4))
+    y = jax.jit(lambda x, y: x * 2 + y)(x, jnp.ones(4))
+    z = quick(y)
+    w = x + z
+    np.testing.assert_array_equal(z, 4 * [4004.0])
+    np.testing.assert_array_equal(w, 4 * [6004.0])
+    np.testing.assert_array_equal(x, 4 * [2000.0])
+
+
+def test_results_to_come_can_be_donated():
+    step = jax.jit(lambda x: _turns(x, 3), donate_argnums=0)
+    x = slow(jnp.zeros(4))
+    for _ in range(5):
+        y = step(x)
+        assert x.is_deleted()
+        with pytest.raises(RuntimeError, match="deleted"):
+            np.asarray(x)
+        x = y
+    np.testing.assert_array_equal(x, 4 * [2015.0])
+
+
+def test_results_to_come_can_be_deleted_and_still_used_by_what_was_called_before():
+    x = slow(jnp.zeros(4))
+    y = quick(x)
+    x.delete()
+    np.testing.assert_array_equal(y, 4 * [2003.0])
+
+
+def test_arguments_may_be_deleted_while_a_program_runs():
+    x = jnp.zeros(4) + 1
+    y = slow(x)
+    x.delete()
+    np.testing.assert_array_equal(y, 4 * [2001.0])
+
+
+def test_programs_with_callbacks_wait_for_their_arguments():
+    x = slow(jnp.zeros(4))
+    y = jax.jit(lambda x: jax.pure_callback(np.negative, jax.ShapeDtypeStruct(x.shape, x.dtype), x))(x)
+    np.testing.assert_array_equal(y, 4 * [-2000.0])
+
+
+def test_failure_of_an_argument_to_come_reaches_what_uses_it():
+    def fail(x):
+        raise ValueError("chosen to fail")
+
+    with pytest.raises(jax.errors.JaxRuntimeError, match="chosen to fail"):
+        bad = jax.jit(lambda x: jax.pure_callback(fail, jax.ShapeDtypeStruct(x.shape, x.dtype), x))(jnp.ones(4))
+        jax.block_until_ready(quick(bad) + 1)
+    np.testing.assert_array_equal(quick(jnp.zeros(4)), 4 * [3.0])
+
+
+def test_results_to_come_can_be_copied_viewed_and_moved(device):
+    x = slow(jnp.zeros(4))
+    np.testing.assert_array_equal(jax.device_put(x, jax.devices("cpu")[0]), 4 * [2000.0])
+    x = slow(jnp.zeros(4))
+    assert x.unsafe_buffer_pointer() != 0
+    x = slow(jnp.zeros(4))
+    moved = jax.device_put(x, jax.sharding.SingleDeviceSharding(device, memory_kind="pinned_host"))
+    np.testing.assert_array_equal(moved, 4 * [2000.0])
+
+
+def test_many_programs_at_once_from_many_threads():
+    wrong = []
+
+    def work(start):
+        x = jnp.full(4, start)
+        for _ in range(40):
+            x = quick(x)
+        if not np.array_equal(x, 4 * [start + 120.0]):
+            wrong.append(start)
+
+    threads = [threading.Thread(target=work, args=(float(start),)) for start in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_more_programs_than_may_be_underway():
+    x = jnp.zeros(4)
+    for _ in range(300):
+        x = quick(x)
+    np.testing.assert_array_equal(x, 4 * [900.0])
+
+
+EXIT = """
+import jax, jax.numpy as jnp
+endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+results = [endless(jnp.ones(3)) + 1 for _ in range(3)]
+print("done")
+"""
+
+
+def test_process_ends_while_programs_run(device):
+    if device.platform != PLATFORM_HAS_JOBS:
+        pytest.skip("XLA:CPU waits for its programs")
+    ran = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr
