@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::arithmetic::unary;
-use super::exponential::{cos, exp, sin};
+use super::exponential::{cos, exp as real_exp, sin};
 use super::formula::Formula;
 use super::{Context, LowerError, Lowered, Row};
 use crate::mlx::{self, Array, DeviceKind, Dtype, Stream};
@@ -153,7 +153,7 @@ pub fn power(a: &Formula, b: &Formula) -> Formula {
     let (c, d) = (b.real(), b.imag());
     let magnitude = abs(a);
     let argument = a.imag().arctan2(a.real());
-    let size = magnitude.power(&c) * exp(&-(&d * &argument));
+    let size = magnitude.power(&c) * real_exp(&-(&d * &argument));
     let logarithm = magnitude.log();
     // 0 · -inf would be NaN: a real exponent turns by c arg a alone.
     let turn = d.equal(0.0).select(&d, &d * &logarithm) + &c * &argument;
@@ -174,12 +174,40 @@ pub fn atan2(a: &Formula, b: &Formula) -> Formula {
     -(i * quotient.log())
 }
 
+/// e^z = eˣ cos y + i eˣ sin y, with XLA's NaN where C's function has zeros or infinities: for an infinite y.
+pub fn exp(z: &Formula) -> Formula {
+    let (x, y) = (z.real(), z.imag());
+    // In two factors: eˣ may overflow where its products do not.
+    let half = real_exp(&(x * 0.5));
+    // On the real axis inf · 0 is not meant.
+    of_parts(&(&half * cos(&y) * &half), &y.equal(0.0).select(&y, &half * sin(&y) * &half))
+}
+
+/// As MLX has it, but NaN in both parts where the real axis has no value, as in XLA.
+pub fn tan(z: &Formula) -> Formula {
+    let tan = z.tan();
+    let lost = both(&z.imag().equal(0.0), &not_finite(&z.real()));
+    of_parts(&tan.real(), &lost.select(&tan.real(), tan.imag()))
+}
+
+/// As MLX has it, but NaN in both parts where the imaginary axis has no value, as in XLA.
+pub fn tanh(z: &Formula) -> Formula {
+    let tanh = z.tanh();
+    let lost = both(&z.real().equal(0.0), &not_finite(&z.imag()));
+    of_parts(&lost.select(&tanh.imag(), tanh.real()), &tanh.imag())
+}
+
+/// True for infinities and NaN.
+fn not_finite(x: &Formula) -> Formula {
+    (x * 0.0).not_equal(0.0)
+}
+
 /// e^z - 1 = expm1(x) cos y - 2 sin²(y/2) + i eˣ sin y: nothing cancels near 0.
 pub fn expm1(z: &Formula) -> Formula {
     let (x, y) = (z.real(), z.imag());
     let half = sin(&(&y * 0.5));
     let re = x.expm1() * cos(&y) - &half * &half * 2.0;
-    let im = exp(&x) * sin(&y);
+    let im = real_exp(&x) * sin(&y);
     // On the real axis inf · 0 is not meant.
     let real = y.equal(0.0);
     of_parts(&real.select(&x.expm1(), re), &real.select(&y, im))
@@ -268,6 +296,21 @@ mod tests {
         same(&power[..6], &[1., 0., 0., 0., -0.2328481, 1.3302384]);
         assert!((power[6] + 8.).abs() < 1e-5 && power[7].abs() < 1e-5, "{power:?}");
         same(&power[8..], &[1., 0.]);
+    }
+
+    #[test]
+    fn exponentials() {
+        let run = |op, z: &[f32]| f32s(&elementwise(OpKind::Unary(op), &[(C64, bytes(z))], C64).unwrap());
+        let z = [0f32, 0., -INF, INF, INF, 0., 89.3, -100., NAN, 0., 1., 2.];
+        let (re, im) = (89.3f64.exp() * 100f64.cos(), 89.3f64.exp() * (-100f64).sin());
+        let expected = [1., 0., NAN, NAN, INF, 0., re as f32, im as f32, NAN, 0., -1.131_204_4, 2.471_726_7];
+        let came = run(Unary::Exponential, &z);
+        assert!(
+            came.iter()
+                .zip(expected)
+                .all(|(a, b)| (a.is_nan() && b.is_nan()) || *a == b || (a - b).abs() < 1e-5 * b.abs()),
+            "{came:?}"
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn either(context: &Context<'_>, op: &Op, real: UnaryFormula, of_complex: UnaryF
 }
 
 fn exponential(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
-    either(context, op, exp, Formula::exp)
+    either(context, op, exp, complex::exp)
 }
 
 fn exponential_minus_one(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
@@ -92,11 +92,11 @@ fn cosine(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
 }
 
 fn tan(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
-    either(context, op, Formula::tan, Formula::tan)
+    either(context, op, Formula::tan, complex::tan)
 }
 
 fn tanh(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
-    either(context, op, Formula::tanh, Formula::tanh)
+    either(context, op, Formula::tanh, complex::tanh)
 }
 
 /// e^x of f32 or f64.
