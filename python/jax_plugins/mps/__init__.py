@@ -29,6 +29,7 @@ def initialize() -> None:
     from jax_plugins.mps import (
         cache,
         callbacks,
+        dlpack,
         donation,
         lowering,
         random_bits,
@@ -40,6 +41,7 @@ def initialize() -> None:
         callbacks.register,
         random_bits.register,
         cache.enable,
+        dlpack.enable,
     ):
         try:
             adapt()
