@@ -20,13 +20,18 @@ from jax_plugins.mps import primitives
 from jax_plugins.mps.registration import PLATFORM
 
 
+QR = ("geqp3", "geqrf", "householder_product", "ormqr")
+"""What JAX promises to refuse in half precision, on every platform."""
+
+
 def register() -> None:
     """Registers the rules; the platform must be known to JAX already."""
     for platform, group in (("cpu", primitives.LAPACK), ("cuda", primitives.OF_CUDA)):
         rules = mlir._platform_specific_lowerings[platform]
         for primitive in group:
             rule = _with_every_method(rules[primitive].rule)
-            rule = _in_single_precision(primitive, rule)
+            if primitive.name not in QR:
+                rule = _in_single_precision(primitive, rule)
             mlir.register_lowering(primitive, rule, platform=PLATFORM)
 
 
