@@ -18,7 +18,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 	Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
 
-.PHONY: help venv build demo test lint test-rust test-python smoke bench clean
+.PHONY: help venv build demo test lint test-rust test-python smoke bench soak clean
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
@@ -54,6 +54,9 @@ test-python: build ## Python tests against the installed wheel
 
 smoke: build ## the same wheel under the oldest, a middle and the newest JAX
 	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl
+
+soak: build ## ten minutes of mixed programs on eight threads
+	$(PY) scripts/soak.py $(ARGS)
 
 clean: ## remove the environment and all that was built
 	rm -rf $(VENV) target dist build python/jax_plugins/mps/libjax_mps.*
