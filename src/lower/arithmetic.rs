@@ -4,7 +4,7 @@
 use super::formula::{Formula, signed, unsigned};
 use super::small_types::wrap;
 use super::{Context, LowerError, Lowered, Row, complex};
-use crate::mlx::{self, Array, DeviceKind, Dtype, Stream};
+use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::{Block, ElementType, Op, OpKind, ValueId};
 
 /// Rows of the op table.
@@ -197,7 +197,7 @@ fn power_signed(a: &Formula, b: &Formula) -> Formula {
 
 fn power_float(a: &Formula, b: &Formula) -> Formula {
     let power = a.power(b);
-    if a.stream().kind() == DeviceKind::Cpu {
+    if a.stream().capabilities().c_powers {
         return power;
     }
     // C's rules that GPUs do not promise: x^0 = 1^y = 1 even for NaN, and |-1|^±inf = 1.

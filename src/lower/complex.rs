@@ -5,7 +5,7 @@ use super::arithmetic::unary;
 use super::exponential::{cos, exp as real_exp, sin};
 use super::formula::Formula;
 use super::{Context, LowerError, Lowered, Row};
-use crate::mlx::{self, Array, DeviceKind, Dtype, Stream};
+use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::{ElementType, Op};
 
 /// Rows of the op table.
@@ -89,7 +89,7 @@ pub fn greater(a: &Formula, b: &Formula) -> Formula {
 /// |z| without overflow on the way.
 pub fn abs(z: &Formula) -> Formula {
     let magnitude = z.apply(mlx::abs);
-    if z.stream().kind() == DeviceKind::Cpu {
+    if z.stream().capabilities().safe_complex {
         return magnitude;
     }
     let (re, im) = (z.real().abs(), z.imag().abs());
@@ -109,7 +109,7 @@ pub fn sign(z: &Formula) -> Formula {
 
 /// a / b. MLX's GPU code squares the parts of b: Smith's method does not overflow.
 pub fn divide(a: &Formula, b: &Formula) -> Formula {
-    if a.stream().kind() == DeviceKind::Cpu { a / b } else { divide_by_parts(a, b) }
+    if a.stream().capabilities().safe_complex { a / b } else { divide_by_parts(a, b) }
 }
 
 fn divide_by_parts(a: &Formula, b: &Formula) -> Formula {
@@ -230,6 +230,7 @@ pub fn rsqrt(z: &Formula) -> Formula {
 mod tests {
     use super::super::testing::{bytes, elementwise, f32s};
     use super::*;
+    use crate::mlx::DeviceKind;
     use crate::program::ElementType::*;
     use crate::program::{Binary, OpKind, Unary};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::LowerError;
 use super::plan::Plan;
-use crate::mlx::{self, Array, Arrays, Dtype, Stream};
+use crate::mlx::{self, Array, Arrays, Capabilities, Dtype, Stream};
 use crate::program::{Block, ElementType, Function, Literal, Op, OpKind, Program, TensorType, Type, ValueId};
 
 /// What runs for one op at every call: operands (then captured values) in, results out. It only builds MLX's graph;
@@ -21,7 +21,7 @@ pub type Kernel = Box<dyn Fn(&[&Array], Stream) -> mlx::Result<Arrays> + Send + 
 pub enum Placement {
     /// The client's device.
     Device,
-    /// The host's processor: f64 and linear algebra, which MLX has no GPU code for.
+    /// The host's processor: what the device's backend cannot do, as its [`Capabilities`] say.
     Cpu,
     /// Each step of the regions where it belongs: control flow, which computes nothing itself.
     Regions,
@@ -31,7 +31,7 @@ pub enum Placement {
 pub struct Lowered {
     /// What runs.
     pub kernel: Kernel,
-    /// Where it runs; the driver moves ops on f64 to the CPU by itself.
+    /// Where it runs; the driver moves ops on f64 to the CPU by itself where the device has none.
     pub placement: Placement,
     /// Plans inside the kernel, for dumps.
     pub nested: Vec<Arc<Plan>>,
@@ -107,6 +107,8 @@ pub struct Context<'a> {
     pub(super) constants: &'a HashMap<ValueId, Literal>,
     /// Values of enclosing blocks that this op's regions use, in the order of the kernel's extra inputs.
     pub(super) captures: Vec<ValueId>,
+    /// What the backend that the program is for can do: says where an op runs, and whether it can.
+    pub capabilities: &'static Capabilities,
     /// Whether the op stands in a region that runs on batches (see [`Context::scalar_region`]).
     pub(super) scalar: bool,
 }
@@ -162,7 +164,8 @@ impl<'a> Context<'a> {
     }
 
     fn compile_region(&mut self, op: &Op, block: &Block, scalar: bool) -> Result<Region, LowerError> {
-        let (plan, captured) = super::compile_block(self.program, self.function, block, self.constants, scalar)?;
+        let (plan, captured) =
+            super::compile_block(self.program, self.function, block, self.constants, self.capabilities, scalar)?;
         let captures = captured
             .into_iter()
             .map(|value| {

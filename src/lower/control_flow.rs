@@ -37,7 +37,7 @@ fn lower_map(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> 
     let nested = region.clone();
     Ok(Lowered::new(move |inputs, stream| {
         let results = region.call(&inputs[..count], inputs, stream)?;
-        results.iter().map(|result| mlx::broadcast_to(result, &shape, stream)).collect()
+        results.iter().map(|result| mlx::broadcast_to(result, &shape, stream.that_holds(result.dtype())?)).collect()
     })
     .with_region(&nested))
 }

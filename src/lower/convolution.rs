@@ -16,7 +16,7 @@ use self::phases::Phases;
 use self::windows::Windows;
 use super::dot_general::product::{Extent, MatrixProduct};
 use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
-use crate::mlx::{self, DeviceKind, Dtype};
+use crate::mlx::{self, Dtype};
 use crate::program::{ElementType, Op, OpKind};
 
 /// Rows of the op table.
@@ -76,7 +76,7 @@ fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered
     let library = if real { Library::new(&geometry) } else { None };
     let common = if lhs.element == kernel.element && lhs.element == result.element { dtype } else { Dtype::Float32 };
     let lowered = Lowered::one(move |inputs, stream| match &library {
-        Some(library) if always_library || stream.kind() == DeviceKind::Gpu => {
+        Some(library) if always_library || stream.capabilities().native_convolution => {
             let lhs = mlx::astype(inputs[0], common, stream)?;
             let kernel = mlx::astype(inputs[1], common, stream)?;
             mlx::astype(&library.call(&lhs, &kernel, stream)?, dtype, stream)

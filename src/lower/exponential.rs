@@ -7,7 +7,7 @@
 use super::arithmetic::{UnaryFormula, unary, unary_in_f32};
 use super::formula::Formula;
 use super::{Context, LowerError, Lowered, Row, complex};
-use crate::mlx::{self, DeviceKind, Dtype};
+use crate::mlx::{self, Dtype};
 use crate::program::Op;
 
 /// Rows of the op table.
@@ -101,10 +101,10 @@ fn tanh(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
 
 /// e^x of f32 or f64.
 pub fn exp(x: &Formula) -> Formula {
-    match (x.dtype(), x.stream().kind()) {
+    match (x.dtype(), x.stream().capabilities().precise_host_math) {
         (Dtype::Float64, _) => exp_f64(x),
-        (_, DeviceKind::Gpu) => x.exp(),
-        (_, DeviceKind::Cpu) => {
+        (_, false) => x.exp(),
+        (_, true) => {
             // expm1 is the host's own, precise to the last digit; of |x|, so that adding 1 cancels nothing.
             let e = x.abs().expm1() + 1.0;
             x.less(0.0).select(&(x.constant(1.0) / &e), &e)
@@ -128,8 +128,8 @@ fn exp_f64(x: &Formula) -> Formula {
 /// x in f64 where MLX's own sine and cosine lose digits and its tangent, whose argument reduction is good for any size,
 /// does not: for f64, and for f32 on the host's processor.
 fn for_tangent(x: &Formula) -> Option<Formula> {
-    let own = x.dtype() == Dtype::Float64 || x.stream().kind() == DeviceKind::Cpu;
-    own.then(|| x.cast(Dtype::Float64))
+    let own = x.dtype() == Dtype::Float64 || x.stream().capabilities().precise_host_math;
+    own.then(|| x.where_held(Dtype::Float64).cast(Dtype::Float64))
 }
 
 /// sin x of f32 or f64: 2t / (1 + t²), t = tan(x / 2).
@@ -143,7 +143,7 @@ pub fn sin(x: &Formula) -> Formula {
 pub fn cos(x: &Formula) -> Formula {
     let Some(wide) = for_tangent(x) else { return x.cos() };
     let (tangent, half) = (wide.tan(), (&wide * 0.5).tan());
-    let magnitude = x.constant(1.0).cast(Dtype::Float64) / (&tangent * &tangent + 1.0).sqrt();
+    let magnitude = wide.constant(1.0) / (&tangent * &tangent + 1.0).sqrt();
     let sign = (tangent.bits() ^ half.bits()).view(Dtype::Float64);
     magnitude.copysign(&sign).cast(x.dtype())
 }

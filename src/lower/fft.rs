@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
-use crate::mlx::{self, Array, DeviceKind, Dtype, FftKind, Stream};
+use crate::mlx::{self, Array, Dtype, FftKind, Stream};
 use crate::program::{ElementType, FftType, Op, OpKind};
 
 /// Rows of the op table.
@@ -76,10 +76,11 @@ fn fft(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let lengths = shape_i32(fft_length)?;
     let (last, leading) = lengths.split_last().expect("checked to be non-empty");
     let last = *last;
+    let too_long = lengths.iter().any(|&length| length > context.capabilities.fft_length);
     let all = Axes::new(first, &lengths);
     let leading = Axes::new(first, leading);
     let innermost = Axes::new(rank - 1, &[last]);
-    Ok(match fft_type {
+    let lowered = match fft_type {
         FftType::Fft => Lowered::one(move |inputs, stream| all.transform(FftKind::Fftn, inputs[0].clone(), stream)),
         FftType::Ifft => Lowered::one(move |inputs, stream| all.transform(FftKind::Ifftn, inputs[0].clone(), stream)),
         FftType::Rfft => Lowered::one(move |inputs, stream| {
@@ -99,7 +100,7 @@ fn fft(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
                 }
                 // The first bin, and the last one of an even length, stand for real numbers. The CPU's transform takes
                 // them so; a GPU's would let their imaginary parts in.
-                let halved = if stream.kind() == DeviceKind::Gpu {
+                let halved = if !stream.capabilities().irfft_ignores_imaginary {
                     let real = mlx::astype(&mlx::real(&halved, stream)?, Dtype::Complex64, stream)?;
                     mlx::select(&real_bins, &real, &halved, stream)?
                 } else {
@@ -108,7 +109,8 @@ fn fft(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
                 innermost.transform(FftKind::Irfftn, halved, stream)
             })
         }
-    })
+    };
+    Ok(if too_long { lowered.on_cpu() } else { lowered })
 }
 
 /// Which bins of the transform of so many real numbers are real.

@@ -154,6 +154,14 @@ impl Formula {
         self.array
     }
 
+    /// The same, to go on with where arrays of the dtype may appear.
+    pub fn where_held(&self, dtype: Dtype) -> Formula {
+        match self.stream.that_holds(dtype) {
+            Ok(stream) => Self { array: self.array.clone(), stream },
+            Err(error) => Self { array: Err(error), stream: self.stream },
+        }
+    }
+
     /// The stream that the formula is built on.
     pub fn stream(&self) -> Stream {
         self.stream

@@ -66,8 +66,9 @@ fn gather(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let unordered = [&plan.batch[..], &offsets].concat();
     let in_order = order.iter().enumerate().all(|(position, &dimension)| position as i32 == dimension);
     let along = along_one_axis(&plan);
+    let too_many = along.is_none() && plan.axes.len() > context.capabilities.index_arrays;
 
-    Ok(Lowered::one(move |inputs, stream| {
+    let lowered = Lowered::one(move |inputs, stream| {
         let (operand, indices) = (inputs[0], inputs[1]);
         let starts = plan.starts(indices, stream)?;
         let slices = match &along {
@@ -80,7 +81,8 @@ fn gather(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         };
         let slices = mlx::reshape(&slices, &unordered, stream)?;
         if in_order { Ok(slices) } else { mlx::transpose(&slices, &order, stream) }
-    }))
+    });
+    Ok(if too_many { lowered.on_cpu() } else { lowered })
 }
 
 /// Parameters of a gather that is a take_along_axis.

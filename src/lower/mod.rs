@@ -28,6 +28,8 @@ mod host_transfer;
 mod indexing;
 mod linear_algebra;
 mod origin;
+#[cfg(test)]
+mod placement;
 mod plan;
 mod reduce;
 mod reduce_window;
@@ -53,7 +55,7 @@ pub use host_transfer::{HostTransfers, with_host_transfers};
 pub use plan::{Plan, Slot, Step};
 pub use small_types::value as small_float_value;
 
-use crate::mlx::{Array, Dtype};
+use crate::mlx::{Array, Capabilities, Dtype};
 use crate::program::{Block, ElementType, Function, Literal, Op, OpKind, Program, Type, ValueId};
 
 /// One row of the op table.
@@ -125,12 +127,16 @@ fn row(name: &str) -> Option<&'static Row> {
     ROWS.get_or_init(|| TABLE.iter().copied().flatten().map(|row| (row.name, row)).collect()).get(name).copied()
 }
 
-/// Compiles the entry function.
+/// Compiles the entry function for a backend.
 ///
 /// # Errors
 /// The first op that is not supported or not valid.
-pub fn compile(program: &Program, function: &Function) -> Result<Plan, LowerError> {
-    let (plan, captures) = compile_block(program, function, &function.body, &HashMap::new(), false)?;
+pub fn compile(
+    program: &Program,
+    function: &Function,
+    capabilities: &'static Capabilities,
+) -> Result<Plan, LowerError> {
+    let (plan, captures) = compile_block(program, function, &function.body, &HashMap::new(), capabilities, false)?;
     debug_assert!(captures.is_empty(), "a verified function captures nothing");
     Ok(plan)
 }
@@ -141,11 +147,13 @@ fn compile_block(
     function: &Function,
     block: &Block,
     outer_constants: &HashMap<ValueId, Literal>,
+    capabilities: &'static Capabilities,
     scalar: bool,
 ) -> Result<(Plan, Vec<ValueId>), LowerError> {
     let mut builder = Builder {
         program,
         function,
+        capabilities,
         scalar,
         slots: HashMap::new(),
         constants: outer_constants.clone(),
@@ -173,6 +181,7 @@ fn compile_block(
 struct Builder<'a> {
     program: &'a Program,
     function: &'a Function,
+    capabilities: &'static Capabilities,
     scalar: bool,
     slots: HashMap<ValueId, Slot>,
     constants: HashMap<ValueId, Literal>,
@@ -233,6 +242,7 @@ impl Builder<'_> {
             function: self.function,
             constants: &self.constants,
             captures: Vec::new(),
+            capabilities: self.capabilities,
             scalar: self.scalar,
         };
         let Some(row) = row(op.kind.name()) else {
@@ -279,7 +289,7 @@ impl Builder<'_> {
             location: op.location.to_string(),
             kernel: lowered.kernel,
             placement: match lowered.placement {
-                Placement::Device if touches_f64 => Placement::Cpu,
+                Placement::Device if touches_f64 && !self.capabilities.float64 => Placement::Cpu,
                 placement => placement,
             },
             inputs,

@@ -5,9 +5,9 @@ use super::combiner::{self, Combiner};
 use super::reduce::{Combine, call};
 use super::reduce_window::padding;
 use super::reduce_window::windows::{Dimension, Windows};
-use super::scatter::{generic, native};
+use super::scatter::generic;
 use super::{Context, LowerError, Lowered, Row, shape_i32};
-use crate::mlx::{self, Array, Arrays, DeviceKind, Dtype, ScatterMode, Stream};
+use crate::mlx::{self, Array, Arrays, Dtype, ScatterMode, Stream};
 use crate::program::{Op, OpKind};
 
 /// Rows of the op table.
@@ -103,14 +103,14 @@ fn select_and_scatter(context: &mut Context<'_>, op: &Op) -> Result<Lowered, Low
         let result = mlx::full(&[sink + 1], init, init.dtype(), stream)?;
         let result = match &scatter_body {
             None => {
-                let cpu = stream.kind() != DeviceKind::Cpu && native::gpu_refuses(ScatterMode::Add, init.dtype());
-                let stream = if cpu { Stream::get(DeviceKind::Cpu)? } else { stream };
+                let here = stream.capabilities().scatters(ScatterMode::Add, init.dtype());
+                let stream = if here { stream } else { Stream::cpu()? };
                 let updates = mlx::reshape(&updates, &[-1, 1], stream)?;
                 mlx::scatter(ScatterMode::Add, &result, &[&destinations], &updates, &[0], stream)?
             }
             Some(body) => {
-                let cpu = stream.kind() != DeviceKind::Cpu && init.dtype().size() == 8;
-                let stream = if cpu { Stream::get(DeviceKind::Cpu)? } else { stream };
+                let here = stream.capabilities().scatters(ScatterMode::Set, init.dtype());
+                let stream = if here { stream } else { Stream::cpu()? };
                 let operands = smallvec::smallvec![result];
                 generic::in_rounds(body, operands, &destinations, i64::from(sink), &[updates], inputs, stream)?
                     .swap_remove(0)

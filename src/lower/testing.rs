@@ -1,7 +1,7 @@
 //! For the tests of the op families: builds one-op programs, runs them on the CPU, and hands back bytes.
 #![forbid(unsafe_code)]
 
-use crate::mlx::{Array, DeviceKind, Stream};
+use crate::mlx::{Array, Backend, Stream};
 use crate::program::{Block, ElementType, Function, Op, OpKind, Program, TensorType, Type, ValueId};
 
 /// A function under construction.
@@ -67,13 +67,18 @@ impl Builder {
     }
 
     /// Compiles and runs the function with these results; inputs and outputs are row-major little-endian bytes.
-    pub fn run(mut self, results: &[ValueId], inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
+    pub fn run(self, results: &[ValueId], inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
+        self.run_as(backend(), results, inputs)
+    }
+
+    /// As [`Self::run`], the CPU playing the part of a backend.
+    pub fn run_as(mut self, backend: Backend, results: &[ValueId], inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
         self.function.body.results = results.to_vec();
         let program = Program { functions: vec![self.function], ..Default::default() };
         let function = &program.functions[0];
         crate::program::verify::verify(&program).map_err(|error| error.to_string())?;
-        let plan = super::compile(&program, function).map_err(|error| error.to_string())?;
-        let stream = Stream::get(DeviceKind::Cpu).map_err(|error| error.to_string())?;
+        let stream = Stream::playing(backend).map_err(|error| error.to_string())?;
+        let plan = super::compile(&program, function, stream.capabilities()).map_err(|error| error.to_string())?;
         let arrays: Vec<Array> = function
             .body
             .arguments
@@ -91,12 +96,19 @@ impl Builder {
         outputs
             .iter()
             .map(|output| {
+                let stream = stream.that_holds(output.dtype()).map_err(|error| error.to_string())?;
                 let output = crate::mlx::contiguous(output, stream).map_err(|error| error.to_string())?;
                 stream.evaluate(&[&output]).map_err(|error| error.to_string())?;
                 Ok(output.as_bytes().map_err(|error| error.to_string())?.to_vec())
             })
             .collect()
     }
+}
+
+/// What the CPU plays in tests: itself, or what `JAX_MPS_CAPABILITIES` names.
+fn backend() -> Backend {
+    let name = std::env::var("JAX_MPS_CAPABILITIES").ok();
+    name.map_or(Backend::Cpu, |name| Backend::named(&name).expect("cpu, metal or cuda"))
 }
 
 /// Little-endian bytes of numbers.

@@ -3,7 +3,7 @@
 
 use super::arithmetic::total_order;
 use super::formula::{Formula, is_float};
-use crate::mlx::{self, Array, DeviceKind, Dtype, Stream};
+use crate::mlx::{self, Array, Dtype, Stream};
 
 /// Indices (u32) along the axis of the `count` greatest (or least) elements, equal ones by index. Floats are in total
 /// order: NaN is the greatest, -NaN the least.
@@ -23,8 +23,10 @@ pub fn top_k(a: &Array, axis: usize, count: i32, largest: bool, stream: Stream) 
         key = !key;
     }
     let length = key.clone().finish()?.shape()[axis];
-    if stream.kind() == DeviceKind::Gpu && key.dtype().size() < 8 {
-        // Nothing promises that sorting on a GPU is stable: the index decides between equals.
+    let stable = stream.capabilities().stable_sort;
+    let narrow = key.dtype().size() < 8;
+    if !stable && narrow {
+        // The index decides between equals.
         let index = mlx::arange(length, Dtype::Int64, stream)?;
         let rank = key.clone().finish()?.rank();
         let mut shape = vec![1; rank];
@@ -32,7 +34,8 @@ pub fn top_k(a: &Array, axis: usize, count: i32, largest: bool, stream: Stream) 
         let index = Formula::new(mlx::reshape(&index, &shape, stream), stream);
         key = (key.cast(Dtype::Int64) << 32i128) | index;
     }
-    let order = mlx::argsort(&mlx::contiguous(&key.finish()?, stream)?, axis as i32, stream)?;
+    let key = mlx::contiguous(&key.finish()?, stream)?;
+    let order = mlx::argsort(&key, axis as i32, if stable || narrow { stream } else { Stream::cpu()? })?;
     let start = vec![0; order.rank()];
     let mut stop = order.shape().to_vec();
     stop[axis] = count;

@@ -21,7 +21,10 @@ impl Error {
     /// True when MLX could not allocate.
     pub fn is_out_of_memory(&self) -> bool {
         let text = &self.message;
-        text.contains("[malloc]") || text.contains("Unable to allocate") || text.contains("maximum allowed buffer size")
+        // "[malloc] Unable to allocate", "[metal::malloc] Resource limit"; Metal's own word for it ends a command buffer.
+        ["malloc] ", "Unable to allocate", "kIOGPUCommandBufferCallbackErrorOutOfMemory"]
+            .iter()
+            .any(|part| text.contains(part))
     }
 }
 
@@ -60,4 +63,22 @@ pub(super) fn check(status: c_int) -> Result<()> {
 
 pub(super) fn last() -> Error {
     Error::new(LAST.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "mlx failed without a message".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_short_is_recognised_in_the_words_of_every_backend() {
+        for message in [
+            "[malloc] Unable to allocate 5 bytes.",
+            "[metal::malloc] Attempting to allocate 5 bytes which is greater than the maximum allowed buffer size of 4 bytes.",
+            "[metal::malloc] Resource limit (499000) exceeded.",
+            "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory).",
+        ] {
+            assert!(Error::new(message).is_out_of_memory(), "{message}");
+        }
+        assert!(!Error::new("[matmul] shapes do not fit").is_out_of_memory());
+    }
 }

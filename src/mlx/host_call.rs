@@ -2,13 +2,14 @@
 //!
 //! Nothing blocks: the function runs when the graph is evaluated, on a thread of MLX's CPU stream.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 
 use super::array::{Array, Dtype};
 use super::error::Result;
+use super::failures::{self, LaunchNumber};
 use super::ops::vector;
 use super::ops_shape::contiguous;
 use super::{Arrays, Stream};
@@ -27,6 +28,7 @@ pub fn host_call(
     outputs: &[(&[i32], Dtype)],
     stream: Stream,
 ) -> Result<Arrays> {
+    stream.require(|can| can.host_functions, || "a function of the host".to_owned())?;
     let inputs = inputs.iter().map(|input| contiguous(input, stream)).collect::<Result<Arrays>>()?;
     let handles: Vec<mlx_sys::mlx_array> = inputs.iter().map(Array::raw).collect();
     let shapes: Vec<i32> = outputs.iter().flat_map(|(shape, _)| shape.iter().copied()).collect();
@@ -45,6 +47,7 @@ pub fn host_call(
             dtypes.as_ptr(),
             outputs.len(),
             Some(run),
+            Some(launch),
             data.cast(),
             Some(release),
             stream.raw(),
@@ -57,17 +60,20 @@ unsafe extern "C" fn release(data: *mut c_void) {
     drop(unsafe { Box::from_raw(data.cast::<Arc<HostFunction>>()) });
 }
 
+unsafe extern "C" fn launch() -> LaunchNumber {
+    failures::this_launch()
+}
+
 unsafe extern "C" fn run(
     data: *const c_void,
+    launch: LaunchNumber,
     inputs: *const *const c_void,
     input_bytes: *const usize,
     input_count: usize,
     outputs: *const *mut c_void,
     output_bytes: *const usize,
     output_count: usize,
-    message: *mut c_char,
-    capacity: usize,
-) -> c_int {
+) {
     // SAFETY: the primitive passes the live data of `host_call`, arrays of the counts given, and buffers of the bytes
     // given (null where there are none); the outputs are fresh allocations that nothing else refers to.
     let (function, inputs, mut outputs) = unsafe {
@@ -91,17 +97,11 @@ unsafe extern "C" fn run(
         (function, inputs, outputs)
     };
     let text = match catch_unwind(AssertUnwindSafe(|| function(&inputs, &mut outputs))) {
-        Ok(Ok(())) => return 0,
+        Ok(Ok(())) => return,
         Ok(Err(text)) => text,
         Err(_) => "internal error: a host function panicked".to_owned(),
     };
-    let length = text.len().min(capacity.saturating_sub(1));
-    // SAFETY: `message` has `capacity` bytes, of which `length` and the NUL are written.
-    unsafe {
-        std::ptr::copy_nonoverlapping(text.as_ptr().cast::<c_char>(), message, length);
-        *message.add(length) = 0;
-    }
-    1
+    failures::record(launch, text);
 }
 
 #[cfg(test)]
@@ -127,21 +127,5 @@ mod tests {
         drop(function);
         stream.evaluate(&[&total]).unwrap();
         assert_eq!(total.as_bytes().unwrap(), [30, 36, 32, 38, 34, 40]);
-    }
-
-    #[test]
-    fn errors_and_panics_surface() {
-        let stream = Stream::get(DeviceKind::Cpu).unwrap();
-        let failing: Arc<HostFunction> = Arc::new(|_, _| Err("no such matrix".to_owned()));
-        let results = host_call(&failing, &[], &[(&[1], Dtype::Float32)], stream).unwrap();
-        assert!(stream.evaluate(&[&results[0]]).unwrap_err().message.contains("no such matrix"));
-        let panicking: Arc<HostFunction> = Arc::new(|_, _| panic!("on purpose"));
-        let results = host_call(&panicking, &[], &[(&[1], Dtype::Float32)], stream).unwrap();
-        assert!(stream.evaluate(&[&results[0]]).unwrap_err().message.contains("panicked"));
-        // The stream lives on.
-        let one = Array::scalar(1f32).unwrap();
-        let two = add(&one, &one, stream).unwrap();
-        stream.evaluate(&[&two]).unwrap();
-        assert_eq!(two.as_bytes().unwrap(), 2f32.to_ne_bytes());
     }
 }

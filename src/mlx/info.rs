@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use super::capabilities::Backend;
 use super::error::{self, Result};
 
 /// MLX's version.
@@ -42,6 +43,9 @@ pub fn gpu_name() -> Result<String> {
         mlx_sys::mlx_device_info_free(info);
         error::check(status)?;
         let name = name?;
-        Ok(if cfg!(target_os = "macos") { name } else { format!("{name} (MLX CUDA)") })
+        Ok(match Backend::of_gpu() {
+            Backend::Cuda => format!("{name} (MLX CUDA)"),
+            Backend::Cpu | Backend::Metal => name,
+        })
     }
 }

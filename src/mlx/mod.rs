@@ -3,7 +3,12 @@
 //! Names are MLX's own. Nothing here evaluates but [`Stream::evaluate`] and [`Stream::evaluate_async`].
 
 mod array;
+mod autorelease;
+mod capabilities;
+mod capture;
 mod error;
+mod failures;
+mod fork;
 mod host_call;
 mod info;
 pub mod memory;
@@ -13,7 +18,13 @@ pub mod shutdown;
 mod stream;
 
 pub use array::{Array, Dtype, Scalar};
+pub use autorelease::autorelease_pool;
+#[cfg(test)]
+pub use autorelease::open_pools;
+pub use capabilities::{Backend, Capabilities};
+pub use capture::Capture;
 pub use error::{Error, Result};
+pub use fork::{is_forked_child, watch_for_forks};
 pub use host_call::{HostFunction, host_call};
 pub use info::{gpu_name, version};
 pub use ops::*;

@@ -12,7 +12,7 @@ macro_rules! unary {
             #[doc = concat!("`mlx::core::", stringify!($name), "`.\n\n# Errors\nWhat MLX refuses.")]
             pub fn $name(a: &Array, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; the result is written to a fresh one.
-                Array::build(|result| unsafe { mlx_sys::$raw(result, a.raw(), stream.raw()) })
+                stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), stream.raw()) })
             }
         )*
     };
@@ -24,7 +24,7 @@ macro_rules! binary {
             #[doc = concat!("`mlx::core::", stringify!($name), "`, with broadcasting and MLX's type promotion.\n\n# Errors\nWhat MLX refuses.")]
             pub fn $name(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; the result is written to a fresh one.
-                Array::build(|result| unsafe { mlx_sys::$raw(result, a.raw(), b.raw(), stream.raw()) })
+                stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), b.raw(), stream.raw()) })
             }
         )*
     };
@@ -36,7 +36,7 @@ macro_rules! reductions {
             #[doc = concat!("`mlx::core::", stringify!($name), "` over the axes; small integers may come back wider.\n\n# Errors\nWhat MLX refuses.")]
             pub fn $name(a: &Array, axes: &[i32], keepdims: bool, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; axes outlives the call.
-                Array::build(|result| unsafe {
+                stream.build(|result| unsafe {
                     mlx_sys::$raw(result, a.raw(), axes.as_ptr(), axes.len(), keepdims, stream.raw())
                 })
             }
@@ -50,7 +50,7 @@ macro_rules! scans {
             #[doc = concat!("`mlx::core::", stringify!($name), "` along one axis.\n\n# Errors\nWhat MLX refuses.")]
             pub fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles.
-                Array::build(|result| unsafe { mlx_sys::$raw(result, a.raw(), axis, reverse, inclusive, stream.raw()) })
+                stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), axis, reverse, inclusive, stream.raw()) })
             }
         )*
     };
@@ -63,7 +63,7 @@ macro_rules! typed_scans {
             pub fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
                 let dtype = mlx_sys::mlx_optional_dtype { value: a.dtype().raw(), has_value: true };
                 // SAFETY: valid handles.
-                Array::build(|result| unsafe {
+                stream.build(|result| unsafe {
                     mlx_sys::$raw(result, a.raw(), axis, reverse, inclusive, dtype, stream.raw())
                 })
             }
@@ -106,7 +106,7 @@ typed_scans!(cumsum => mlx_cumsum_axis, cumprod => mlx_cumprod_axis);
 /// What MLX refuses.
 pub fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_where(result, condition.raw(), x.raw(), y.raw(), stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_where(result, condition.raw(), x.raw(), y.raw(), stream.raw()) })
 }
 
 /// `mlx::core::astype`; no saturation: see the lowering of convert.
@@ -115,7 +115,7 @@ pub fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result
 /// What MLX refuses.
 pub fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_astype(result, a.raw(), dtype.raw(), stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_astype(result, a.raw(), dtype.raw(), stream.raw()) })
 }
 
 /// `mlx::core::view`: the same bits as another dtype; the last axis grows or shrinks with the width.
@@ -124,7 +124,7 @@ pub fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_view(result, a.raw(), dtype.raw(), stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_view(result, a.raw(), dtype.raw(), stream.raw()) })
 }
 
 /// `mlx::core::round` to no decimals: half to even.
@@ -133,7 +133,7 @@ pub fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn round(a: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_round(result, a.raw(), 0, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_round(result, a.raw(), 0, stream.raw()) })
 }
 
 /// `mlx::core::argmax` along one axis: u32 indices of the first greatest.
@@ -142,7 +142,7 @@ pub fn round(a: &Array, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_argmax_axis(result, a.raw(), axis, keepdims, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_argmax_axis(result, a.raw(), axis, keepdims, stream.raw()) })
 }
 
 /// `mlx::core::argmin` along one axis: u32 indices of the first least.
@@ -151,7 +151,7 @@ pub fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Ar
 /// What MLX refuses.
 pub fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_argmin_axis(result, a.raw(), axis, keepdims, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_argmin_axis(result, a.raw(), axis, keepdims, stream.raw()) })
 }
 
 /// `mlx::core::argsort` along one axis: u32 indices, stable on the CPU, NaN last.
@@ -160,7 +160,7 @@ pub fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Ar
 /// What MLX refuses.
 pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_argsort_axis(result, a.raw(), axis, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_argsort_axis(result, a.raw(), axis, stream.raw()) })
 }
 
 /// `mlx::core::sort` along one axis, NaN last.
@@ -169,7 +169,7 @@ pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_sort_axis(result, a.raw(), axis, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_sort_axis(result, a.raw(), axis, stream.raw()) })
 }
 
 /// `mlx::core::softmax` over the axes; `precise` keeps sums in f32.
@@ -178,7 +178,7 @@ pub fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn softmax(a: &Array, axes: &[i32], precise: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; axes outlives the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_softmax_axes(result, a.raw(), axes.as_ptr(), axes.len(), precise, stream.raw())
     })
 }
@@ -189,7 +189,7 @@ pub fn softmax(a: &Array, axes: &[i32], precise: bool, stream: Stream) -> Result
 /// What MLX refuses.
 pub fn addmm(c: &Array, a: &Array, b: &Array, alpha: f32, beta: f32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_addmm(result, c.raw(), a.raw(), b.raw(), alpha, beta, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_addmm(result, c.raw(), a.raw(), b.raw(), alpha, beta, stream.raw()) })
 }
 
 /// Parameters of [`conv_general`], one entry per spatial dimension.
@@ -219,7 +219,7 @@ pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, 
     let ConvParameters { stride, padding_low, padding_high, kernel_dilation, input_dilation, groups, flip } =
         parameters;
     // SAFETY: valid handles; the vectors outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_conv_general(
             result,
             input.raw(),
@@ -247,7 +247,7 @@ pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, 
 /// What MLX refuses (a GPU stream).
 pub fn linalg_cholesky(a: &Array, upper: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_linalg_cholesky(result, a.raw(), upper, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_linalg_cholesky(result, a.raw(), upper, stream.raw()) })
 }
 
 /// `mlx::core::linalg::solve_triangular`, by way of the inverse.
@@ -256,9 +256,8 @@ pub fn linalg_cholesky(a: &Array, upper: bool, stream: Stream) -> Result<Array> 
 /// What MLX refuses (a GPU stream).
 pub fn linalg_solve_triangular(a: &Array, b: &Array, upper: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe {
-        mlx_sys::mlx_linalg_solve_triangular(result, a.raw(), b.raw(), upper, stream.raw())
-    })
+    stream
+        .build(|result| unsafe { mlx_sys::mlx_linalg_solve_triangular(result, a.raw(), b.raw(), upper, stream.raw()) })
 }
 
 /// `mlx::core::linalg::tri_inv`.
@@ -267,7 +266,7 @@ pub fn linalg_solve_triangular(a: &Array, b: &Array, upper: bool, stream: Stream
 /// What MLX refuses (a GPU stream).
 pub fn linalg_tri_inv(a: &Array, upper: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_linalg_tri_inv(result, a.raw(), upper, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_linalg_tri_inv(result, a.raw(), upper, stream.raw()) })
 }
 
 fn pair(call: impl FnOnce(*mut mlx_sys::mlx_array, *mut mlx_sys::mlx_array) -> c_int) -> Result<(Array, Array)> {
@@ -358,7 +357,7 @@ pub fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) ->
     };
     let norm = mlx_sys::mlx_fft_norm__MLX_FFT_NORM_BACKWARD;
     // SAFETY: valid handles; the slices outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         call(result, a.raw(), n.as_ptr(), n.len(), axes.as_ptr(), axes.len(), norm, stream.raw())
     })
 }

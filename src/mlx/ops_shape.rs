@@ -11,7 +11,7 @@ use super::ops::with_vector;
 /// What MLX refuses.
 pub fn arange(stop: i32, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: plain values.
-    Array::build(|result| unsafe { mlx_sys::mlx_arange(result, 0.0, f64::from(stop), 1.0, dtype.raw(), stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_arange(result, 0.0, f64::from(stop), 1.0, dtype.raw(), stream.raw()) })
 }
 
 /// `mlx::core::full`: the value's dtype is converted to `dtype`.
@@ -20,7 +20,7 @@ pub fn arange(stop: i32, dtype: Dtype, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the shape outlives the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_full(result, shape.as_ptr(), shape.len(), value.raw(), dtype.raw(), stream.raw())
     })
 }
@@ -31,7 +31,7 @@ pub fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Resul
 /// What MLX refuses.
 pub fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: the shape outlives the call.
-    Array::build(|result| unsafe { mlx_sys::mlx_zeros(result, shape.as_ptr(), shape.len(), dtype.raw(), stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_zeros(result, shape.as_ptr(), shape.len(), dtype.raw(), stream.raw()) })
 }
 
 /// `mlx::core::broadcast_to`.
@@ -40,7 +40,7 @@ pub fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn broadcast_to(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the shape outlives the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_broadcast_to(result, a.raw(), shape.as_ptr(), shape.len(), stream.raw())
     })
 }
@@ -51,7 +51,7 @@ pub fn broadcast_to(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn reshape(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the shape outlives the call.
-    Array::build(|result| unsafe { mlx_sys::mlx_reshape(result, a.raw(), shape.as_ptr(), shape.len(), stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_reshape(result, a.raw(), shape.as_ptr(), shape.len(), stream.raw()) })
 }
 
 /// `mlx::core::transpose` by a permutation.
@@ -60,7 +60,7 @@ pub fn reshape(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn transpose(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_transpose_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
     })
 }
@@ -71,7 +71,7 @@ pub fn transpose(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn expand_dims(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_expand_dims_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
     })
 }
@@ -82,9 +82,8 @@ pub fn expand_dims(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn squeeze(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
-    Array::build(|result| unsafe {
-        mlx_sys::mlx_squeeze_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
-    })
+    stream
+        .build(|result| unsafe { mlx_sys::mlx_squeeze_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw()) })
 }
 
 /// `mlx::core::contiguous`: row-major, copying only where needed.
@@ -93,7 +92,7 @@ pub fn squeeze(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn contiguous(a: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_contiguous(result, a.raw(), false, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_contiguous(result, a.raw(), false, stream.raw()) })
 }
 
 /// `mlx::core::as_strided`: strides and offset in elements of the row-major operand; no bounds check.
@@ -108,7 +107,7 @@ pub fn as_strided(a: &Array, shape: &[i32], strides: &[i64], offset: usize, stre
     // MLX flattens the operand first, and gives up at evaluation where that leaves a view with gaps.
     let a = contiguous(a, stream)?;
     // SAFETY: valid handles; the slices outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_as_strided(
             result,
             a.raw(),
@@ -128,7 +127,7 @@ pub fn as_strided(a: &Array, shape: &[i32], strides: &[i64], offset: usize, stre
 /// What MLX refuses.
 pub fn slice(a: &Array, start: &[i32], stop: &[i32], strides: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the slices outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_slice(
             result,
             a.raw(),
@@ -156,7 +155,7 @@ pub fn slice_update(
     stream: Stream,
 ) -> Result<Array> {
     // SAFETY: valid handles; the slices outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_slice_update(
             result,
             a.raw(),
@@ -178,7 +177,7 @@ pub fn slice_update(
 /// What MLX refuses.
 pub fn slice_dynamic(a: &Array, start: &Array, axes: &[i32], sizes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the slices outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_slice_dynamic(
             result,
             a.raw(),
@@ -198,7 +197,7 @@ pub fn slice_dynamic(a: &Array, start: &Array, axes: &[i32], sizes: &[i32], stre
 /// What MLX refuses.
 pub fn slice_update_dynamic(a: &Array, update: &Array, start: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_slice_update_dynamic(
             result,
             a.raw(),
@@ -217,7 +216,7 @@ pub fn slice_update_dynamic(a: &Array, update: &Array, start: &Array, axes: &[i3
 /// What MLX refuses.
 pub fn pad(a: &Array, axes: &[i32], low: &[i32], high: &[i32], value: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the slices outlive the call; the mode is static text.
-    Array::build(|result| unsafe {
+    stream.build(|result| unsafe {
         mlx_sys::mlx_pad(
             result,
             a.raw(),
@@ -241,7 +240,7 @@ pub fn pad(a: &Array, axes: &[i32], low: &[i32], high: &[i32], value: &Array, st
 pub fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
     with_vector(arrays, |vector| {
         // SAFETY: valid handles.
-        Array::build(|result| unsafe { mlx_sys::mlx_concatenate_axis(result, vector, axis, stream.raw()) })
+        stream.build(|result| unsafe { mlx_sys::mlx_concatenate_axis(result, vector, axis, stream.raw()) })
     })
 }
 
@@ -252,7 +251,7 @@ pub fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array
 pub fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
     with_vector(arrays, |vector| {
         // SAFETY: valid handles.
-        Array::build(|result| unsafe { mlx_sys::mlx_stack_axis(result, vector, axis, stream.raw()) })
+        stream.build(|result| unsafe { mlx_sys::mlx_stack_axis(result, vector, axis, stream.raw()) })
     })
 }
 
@@ -262,7 +261,7 @@ pub fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
 /// What MLX refuses.
 pub fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_take_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_take_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
 }
 
 /// `mlx::core::take_along_axis`; indices must be in bounds.
@@ -271,7 +270,7 @@ pub fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Arr
 /// What MLX refuses.
 pub fn take_along_axis(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
-    Array::build(|result| unsafe { mlx_sys::mlx_take_along_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
+    stream.build(|result| unsafe { mlx_sys::mlx_take_along_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
 }
 
 /// `mlx::core::gather`: one index array (all of one shape after broadcasting) per axis named; the result's shape is that
@@ -280,9 +279,11 @@ pub fn take_along_axis(a: &Array, indices: &Array, axis: i32, stream: Stream) ->
 /// # Errors
 /// What MLX refuses.
 pub fn gather(a: &Array, indices: &[&Array], axes: &[i32], slice_sizes: &[i32], stream: Stream) -> Result<Array> {
+    stream
+        .require(|can| indices.len() <= can.index_arrays, || format!("a gather by {} index arrays", indices.len()))?;
     with_vector(indices, |vector| {
         // SAFETY: valid handles; the slices outlive the call.
-        Array::build(|result| unsafe {
+        stream.build(|result| unsafe {
             mlx_sys::mlx_gather(
                 result,
                 a.raw(),
@@ -325,6 +326,10 @@ pub fn scatter(
     axes: &[i32],
     stream: Stream,
 ) -> Result<Array> {
+    stream.require(
+        |can| indices.len() <= can.index_arrays && can.scatters(mode, a.dtype()),
+        || format!("a scatter of {:?} by {} index arrays", a.dtype(), indices.len()),
+    )?;
     let call = match mode {
         ScatterMode::Set => mlx_sys::mlx_scatter,
         ScatterMode::Add => mlx_sys::mlx_scatter_add,
@@ -334,7 +339,7 @@ pub fn scatter(
     };
     with_vector(indices, |vector| {
         // SAFETY: valid handles; the axes outlive the call.
-        Array::build(|result| unsafe {
+        stream.build(|result| unsafe {
             call(result, a.raw(), vector, updates.raw(), axes.as_ptr(), axes.len(), stream.raw())
         })
     })

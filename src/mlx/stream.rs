@@ -2,10 +2,13 @@
 
 use std::borrow::Borrow;
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::array::Array;
+use super::array::{Array, Dtype};
+use super::capabilities::{Backend, Capabilities};
 use super::error::{self, Result};
+use super::failures::{self, LaunchNumber};
 
 /// Where a stream runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +28,9 @@ pub enum DeviceKind {
 pub struct Stream {
     raw: mlx_sys::mlx_stream,
     kind: DeviceKind,
+    /// The host's processor plays the part of a GPU (see [`Stream::playing`]).
+    plays: bool,
+    capabilities: &'static Capabilities,
 }
 
 // SAFETY: the handle points to an immutable (index, device) pair that is never freed.
@@ -34,7 +40,7 @@ unsafe impl Sync for Stream {}
 
 impl std::fmt::Debug for Stream {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Stream({:?})", self.kind)
+        write!(formatter, "Stream({:?})", self.capabilities.backend)
     }
 }
 
@@ -43,9 +49,22 @@ impl Stream {
         self.raw
     }
 
-    /// The device it runs on.
+    /// The device it runs on, or whose part it plays.
     pub fn kind(self) -> DeviceKind {
         self.kind
+    }
+
+    /// What may be asked of it.
+    pub fn capabilities(self) -> &'static Capabilities {
+        self.capabilities
+    }
+
+    /// The process's CPU stream.
+    ///
+    /// # Errors
+    /// When MLX cannot make it.
+    pub fn cpu() -> Result<Stream> {
+        Self::get(DeviceKind::Cpu)
     }
 
     /// The process's stream on that device, made at the first call.
@@ -59,6 +78,39 @@ impl Stream {
             DeviceKind::Cpu => &CPU,
             DeviceKind::Gpu => &GPU,
         };
+        if let Some(stream) = cell.get() {
+            return Ok(*stream);
+        }
+        let backend = if kind == DeviceKind::Cpu { Backend::Cpu } else { Backend::of_gpu() };
+        Self::make(cell, kind, |raw| Stream { raw, kind, plays: false, capabilities: backend.capabilities(false) })
+    }
+
+    /// A stream of the host's processor that plays the part of a GPU, for tests on machines that have none: it answers for
+    /// the GPU's capabilities, and refuses what the GPU would.
+    ///
+    /// # Errors
+    /// When MLX cannot make it.
+    pub fn playing(backend: Backend) -> Result<Stream> {
+        static METAL: OnceLock<Stream> = OnceLock::new();
+        static CUDA: OnceLock<Stream> = OnceLock::new();
+        let cell = match backend {
+            Backend::Cpu => return Self::cpu(),
+            Backend::Metal => &METAL,
+            Backend::Cuda => &CUDA,
+        };
+        Self::make(cell, DeviceKind::Cpu, |raw| Stream {
+            raw,
+            kind: DeviceKind::Gpu,
+            plays: true,
+            capabilities: backend.capabilities(true),
+        })
+    }
+
+    fn make(
+        cell: &OnceLock<Stream>,
+        kind: DeviceKind,
+        stream: impl FnOnce(mlx_sys::mlx_stream) -> Stream,
+    ) -> Result<Stream> {
         if let Some(stream) = cell.get() {
             return Ok(*stream);
         }
@@ -81,7 +133,34 @@ impl Stream {
         if raw.ctx.is_null() {
             return Err(error::last());
         }
-        Ok(*cell.get_or_init(|| Stream { raw, kind }))
+        Ok(*cell.get_or_init(|| stream(raw)))
+    }
+
+    /// This stream, or the CPU's for arrays that may not appear on it.
+    ///
+    /// # Errors
+    /// When MLX cannot make the CPU's stream.
+    pub fn that_holds(self, dtype: Dtype) -> Result<Stream> {
+        if self.capabilities.holds(dtype) { Ok(self) } else { Self::cpu() }
+    }
+
+    /// Runs an mlx-c function that writes one array on this stream.
+    pub(super) fn build(self, call: impl FnOnce(*mut mlx_sys::mlx_array) -> c_int) -> Result<Array> {
+        let array = Array::build(call)?;
+        self.require(|capabilities| capabilities.holds(array.dtype()), || format!("{:?}", array.dtype()))?;
+        Ok(array)
+    }
+
+    /// Refuses for the GPU whose part is played here; a GPU does so itself.
+    pub(super) fn require(
+        self,
+        holds: impl FnOnce(&Capabilities) -> bool,
+        what: impl FnOnce() -> String,
+    ) -> Result<()> {
+        if !self.plays || holds(self.capabilities) {
+            return Ok(());
+        }
+        Err(error::Error::new(format!("{} is not supported on {:?}", what(), self.capabilities.backend)))
     }
 
     /// Whether MLX has a device of that kind.
@@ -106,6 +185,7 @@ impl Stream {
             arrays.iter().map(|array| array.borrow().raw()).collect();
         let _guard = evaluation_lock();
         self.adopt_thread();
+        let number = failures::next_launch();
         // SAFETY: the handles are valid during the calls; the vector copies and frees its own.
         let launch = unsafe {
             let vector = mlx_sys::mlx_vector_array_new_data(handles.as_ptr(), handles.len());
@@ -117,7 +197,7 @@ impl Stream {
         if launch.is_null() {
             return Err(error::last());
         }
-        Ok(Launch { raw: Arc::new(Mutex::new(Raw(launch))) })
+        Ok(Launch { raw: Arc::new(Mutex::new(Raw(launch))), number })
     }
 
     /// Evaluates and waits.
@@ -166,6 +246,7 @@ impl Drop for Raw {
 #[derive(Clone)]
 pub struct Launch {
     raw: Arc<Mutex<Raw>>,
+    number: LaunchNumber,
 }
 
 impl Launch {
@@ -179,6 +260,9 @@ impl Launch {
         let mut ready = false;
         // SAFETY: a live launch, used by this thread alone under the mutex.
         error::check(unsafe { mlx_sys::jax_mps_launch_is_ready(raw.0, &mut ready) })?;
+        if ready {
+            failures::check(self.number)?;
+        }
         Ok(ready)
     }
 
@@ -189,6 +273,7 @@ impl Launch {
     pub fn wait(&self) -> Result<()> {
         let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: a live launch, used by this thread alone under the mutex.
-        error::check(unsafe { mlx_sys::jax_mps_launch_wait(raw.0) })
+        error::check(unsafe { mlx_sys::jax_mps_launch_wait(raw.0) })?;
+        failures::check(self.number)
     }
 }

@@ -8,7 +8,7 @@ use std::ptr;
 use pjrt_sys::PJRT_Error;
 
 use super::error;
-use crate::runtime::{Code, Error};
+use crate::runtime::{Code, Error, autorelease_pool};
 
 /// What the body of an entry point returns.
 pub(super) type Result<T = ()> = std::result::Result<T, Error>;
@@ -61,11 +61,12 @@ pub(super) unsafe fn guard<A>(
     needed: usize,
     body: impl FnOnce(*mut A) -> Result,
 ) -> *mut PJRT_Error {
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let run = || {
         // SAFETY: passed on to the caller.
         unsafe { check(function, arguments, needed) }?;
         body(arguments)
-    }));
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| autorelease_pool(run)));
     match outcome {
         Ok(Ok(())) => ptr::null_mut(),
         Ok(Err(error)) => error::give(error),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::client::Device;
 use super::completion::Completion;
 use super::error::{Code, Error};
+use super::fork;
 use super::promise::Promise;
 use crate::lower::{shape_i32, storage};
 use crate::mlx::{self, Array};
@@ -147,6 +148,9 @@ impl Buffer {
         if self.is_deleted() {
             state.release();
         }
+        if let Some(error) = self.completion.known_error() {
+            return Err(error);
+        }
         array.ok_or_else(|| self.completion.error().unwrap_or_else(|| self.gone()))
     }
 
@@ -246,6 +250,9 @@ impl Buffer {
         if let Some(promise) = self.promise() {
             promise.wait();
         }
+        if let Some(error) = self.completion.known_error() {
+            return Err(error);
+        }
         match &self.lock().array {
             Some(array) => Ok(array.clone()),
             None => Err(self.completion.error().unwrap_or_else(|| self.gone())),
@@ -257,6 +264,7 @@ impl Buffer {
     }
 
     fn available(&self) -> Result<Array, Error> {
+        fork::check()?;
         self.completion.wait()?;
         match &self.lock().array {
             Some(array) => Ok(array.clone()),
@@ -299,6 +307,7 @@ impl Buffer {
     /// # Errors
     /// When the buffer is deleted.
     pub fn acquire_external(&self) -> Result<(), Error> {
+        fork::check()?;
         if let Some(promise) = self.promise() {
             promise.wait();
         }
@@ -324,5 +333,21 @@ impl Buffer {
             state.release();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Client;
+    use super::*;
+
+    #[test]
+    fn what_a_failed_run_left_behind_is_not_computed_with() {
+        let client = Client::new(Default::default()).expect("opened");
+        let array = Array::scalar(1f32).expect("made");
+        let failed = Completion::failed(Error::new(Code::Internal, "no such matrix"));
+        let ty = BufferType::Tensor(ElementType::F32);
+        let buffer = Buffer::new(ty, &[], client.devices()[0].clone(), MemoryKind::Device, Some(array), failed);
+        assert_eq!(buffer.array().expect_err("failed").message, "no such matrix");
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::error::{Code, Error};
 use super::executable::Executable;
-use crate::mlx::{self, DeviceKind, Stream};
+use super::{capture, fork};
+use crate::mlx::{self, Backend, DeviceKind, Stream};
 
 /// What a client is made with.
 #[derive(Clone, Debug, Default)]
@@ -53,8 +54,7 @@ impl Device {
 
     /// Whether the host can read the device's memory in place.
     pub(super) fn shares_memory(&self) -> bool {
-        // MLX on CUDA allocates device memory that the host must not touch while a kernel runs.
-        self.stream.kind() == DeviceKind::Cpu || cfg!(target_os = "macos")
+        self.stream.capabilities().host_visible_memory
     }
 
     /// Counters of MLX's allocator.
@@ -78,12 +78,30 @@ pub struct Client {
     devices: Vec<Arc<Device>>,
 }
 
+/// The backend whose part the host's processor is to play: `JAX_MPS_CAPABILITIES`, for tests of what a GPU would be
+/// given on machines that have none.
+fn played() -> Result<Option<Backend>, Error> {
+    let Some(name) = std::env::var("JAX_MPS_CAPABILITIES").ok().filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    match Backend::named(&name) {
+        Some(backend) => Ok(Some(backend)),
+        None => Err(Error::new(
+            Code::InvalidArgument,
+            format!("JAX_MPS_CAPABILITIES: expected cpu, metal or cuda, not {name:?}"),
+        )),
+    }
+}
+
 impl Client {
     /// Opens the device.
     ///
     /// # Errors
-    /// NOT_FOUND when the device asked for is not there; INVALID_ARGUMENT for an unknown name.
+    /// NOT_FOUND when the device asked for is not there; INVALID_ARGUMENT for an unknown name; FAILED_PRECONDITION in a
+    /// forked child, and for traces that the device does not make.
     pub fn new(options: ClientOptions) -> Result<Arc<Self>, Error> {
+        fork::check()?;
+        mlx::watch_for_forks();
         let asked = options.device.or_else(|| std::env::var("JAX_MPS_DEVICE").ok()).filter(|name| !name.is_empty());
         let kind = match asked.as_deref() {
             Some("cpu") => DeviceKind::Cpu,
@@ -100,11 +118,12 @@ impl Client {
                 ));
             }
         };
-        let stream = Stream::get(kind)?;
-        let name = match kind {
-            DeviceKind::Cpu => "MLX CPU".to_owned(),
-            DeviceKind::Gpu => mlx::gpu_name()?,
+        let (stream, name) = match (played()?, kind) {
+            (Some(Backend::Cpu), _) | (None, DeviceKind::Cpu) => (Stream::cpu()?, "MLX CPU".to_owned()),
+            (Some(backend), _) => (Stream::playing(backend)?, format!("MLX CPU (in place of {backend:?})")),
+            (None, DeviceKind::Gpu) => (Stream::get(kind)?, mlx::gpu_name()?),
         };
+        capture::check(stream.capabilities().backend)?;
         tracing::info!("device: {name}");
         let platform_version = format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version());
         Ok(Arc::new(Self { platform_version, devices: vec![Arc::new(Device { id: 0, kind: name, stream })] }))
@@ -125,6 +144,7 @@ impl Client {
     /// # Errors
     /// INVALID_ARGUMENT for bytes that are no program, UNIMPLEMENTED for what is not supported.
     pub fn compile(&self, program: &[u8], options: &[u8]) -> Result<Arc<Executable>, Error> {
+        fork::check()?;
         Executable::compile(self.devices[0].clone(), program, options)
     }
 
@@ -140,6 +160,7 @@ impl Client {
         device: &Arc<Device>,
         memory: MemoryKind,
     ) -> Result<Arc<Buffer>, Error> {
+        fork::check()?;
         Buffer::from_bytes(ty, dims, bytes, device.clone(), memory)
     }
 

@@ -5,7 +5,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::error::{Code, Error};
-use crate::mlx::Launch;
+use super::fork;
+use crate::mlx::{Launch, autorelease_pool};
 
 /// Called once with the outcome.
 pub type Callback = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -52,6 +53,10 @@ impl Pending {
         if self.outcome.get().is_some() {
             return true;
         }
+        if let Err(error) = fork::check() {
+            self.finish(Err(error));
+            return true;
+        }
         match self.launch.get().map(Launch::is_ready) {
             None | Some(Ok(false)) => false,
             Some(Ok(true)) => {
@@ -69,6 +74,10 @@ impl Pending {
         loop {
             if let Some(outcome) = self.outcome.get() {
                 return outcome.clone();
+            }
+            if let Err(error) = fork::check() {
+                self.finish(Err(error));
+                continue;
             }
             if let Some(launch) = self.launch.get() {
                 let outcome = launch.wait().map_err(Error::from);
@@ -180,6 +189,14 @@ impl Completion {
         }
     }
 
+    /// The failure, when somebody has found it already. Asks nobody.
+    pub fn known_error(&self) -> Option<Error> {
+        match &self.0 {
+            Inner::Ready => None,
+            Inner::Pending(pending) => pending.outcome.get().and_then(|outcome| outcome.clone().err()),
+        }
+    }
+
     /// Calls back with the outcome: at once when done, else on a thread of the runtime.
     pub fn on_ready(&self, callback: Callback) {
         let Inner::Pending(pending) = &self.0 else { return callback(Ok(())) };
@@ -219,7 +236,7 @@ fn watch(pending: Arc<Pending>) {
         let spawned = std::thread::Builder::new().name("jax-mps-events".into()).spawn(move || {
             for pending in receiver {
                 // The outcome reaches the callbacks inside.
-                drop(pending.wait());
+                autorelease_pool(|| drop(pending.wait()));
             }
         });
         if let Err(error) = spawned {
@@ -248,6 +265,27 @@ mod tests {
         assert_eq!(receiver.recv().expect("called"), Err(Error::new(Code::Internal, "no")));
         assert_eq!(completion.wait(), Err(Error::new(Code::Internal, "no")));
         assert!(completion.error().is_some());
+    }
+
+    #[test]
+    fn late_callbacks_come_from_a_thread_with_an_autorelease_pool() {
+        use crate::mlx::{Dtype, HostFunction, Stream, host_call, open_pools};
+        let stream = Stream::cpu().expect("made");
+        let (go, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let waiting: Arc<HostFunction> =
+            Arc::new(move |_, _| wait.lock().expect("not poisoned").recv().map_err(|error| error.to_string()));
+        let results = host_call(&waiting, &[], &[(&[1], Dtype::Uint8)], stream).expect("built");
+        let completion = Completion::of(stream.evaluate_async(&results).expect("scheduled"));
+        let (sender, receiver) = channel();
+        completion.on_ready(Box::new(move |outcome| {
+            sender
+                .send((outcome, open_pools(), std::thread::current().name().map(str::to_owned)))
+                .expect("receiver lives");
+        }));
+        go.send(()).expect("the host function waits");
+        let seen = receiver.recv().expect("called");
+        assert_eq!(seen, (Ok(()), 1, Some("jax-mps-events".to_owned())));
     }
 
     #[test]

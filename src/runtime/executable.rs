@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use prost::Message;
 
 use super::buffer::{Buffer, BufferType, MemoryKind};
+use super::capture::Trace;
 use super::client::Device;
 use super::compile_options;
 use super::cost::{self, Cost};
@@ -85,6 +86,7 @@ pub struct Executable {
     /// Addresses of the plan's constants, which no result may share.
     pub(super) constants: HashSet<usize>,
     pub(super) cost: Cost,
+    pub(super) trace: Trace,
     pub(super) deleted: AtomicBool,
 }
 
@@ -120,7 +122,7 @@ impl Executable {
         let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
         let results = signatures(main, &main.body.results, &main.result_attributes)?;
         memory_limit::check(main, mlx::memory::limit()?)?;
-        let plan = lower::compile(&program, main)?;
+        let plan = lower::compile(&program, main, device.stream().capabilities())?;
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
         let host = if device.shares_memory() && host_is_allowed() { HostProgram::new(main) } else { None };
         let donated = main
@@ -132,8 +134,10 @@ impl Executable {
             })
             .map(|(index, _)| index)
             .collect();
+        let name = if program.name.is_empty() { "main".to_owned() } else { program.name.clone() };
         Ok(Arc::new(Self {
-            name: if program.name.is_empty() { "main".to_owned() } else { program.name.clone() },
+            trace: Trace::new(&name),
+            name,
             fingerprint: format!("{:016x}", fingerprint(bytes)),
             program_bytes: bytes.to_vec(),
             devices: vec![device],

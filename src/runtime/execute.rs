@@ -13,6 +13,7 @@ use super::buffer::Buffer;
 use super::completion::{Completer, Completion};
 use super::error::{Code, Error};
 use super::executable::Executable;
+use super::fork;
 use super::jobs::{self, Job};
 use super::promise::Promise;
 use crate::lower::{HostTransfers, with_host_transfers};
@@ -30,13 +31,14 @@ impl Executable {
     /// the results' completion.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for wrong or deleted arguments.
+    /// INVALID_ARGUMENT for wrong or deleted arguments; FAILED_PRECONDITION in a forked child.
     pub fn execute(
         self: &Arc<Self>,
         arguments: &[&Arc<Buffer>],
         non_donatable: &[usize],
         transfers: Option<Rc<dyn HostTransfers>>,
     ) -> Result<(Vec<Arc<Buffer>>, Completion), Error> {
+        fork::check()?;
         if self.is_deleted() {
             return Err(Error::new(Code::FailedPrecondition, format!("executable {} has been deleted", self.name)));
         }
@@ -135,8 +137,15 @@ impl Executable {
             taken.insert(array.data()?);
         }
         let stream = self.devices[0].stream();
-        let outputs = self.plan.run_owned(arrays, stream)?;
-        settle(outputs, taken, &self.constants, stream)
+        self.trace.record(|recorded| {
+            let outputs = self.plan.run_owned(arrays, stream)?;
+            let (outputs, launch) = settle(outputs, taken, &self.constants, stream)?;
+            if recorded {
+                // Its failure is the results'.
+                drop(launch.wait());
+            }
+            Ok((outputs, launch))
+        })
     }
 
     /// The results as buffers: without an array where the completion tells of a failure.
@@ -269,6 +278,7 @@ fn settle(
         if output.size() == 0 {
             continue;
         }
+        let stream = stream.that_holds(output.dtype())?;
         if !output.is_row_contiguous()? {
             mended.push((index, mlx::contiguous(output, stream)?));
         } else if constants.contains(&output.data()?.addr()) || !taken.insert(output.data()?) {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::mlx::shutdown;
+use crate::mlx::{autorelease_pool, is_forked_child, shutdown};
 
 /// Work of a program.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -54,7 +54,7 @@ impl Pool {
             if let Some(job) = state.queue.pop_front() {
                 state.running += 1;
                 drop(state);
-                job();
+                autorelease_pool(job);
                 state = self.lock();
                 state.running -= 1;
                 self.room.notify_all();
@@ -120,6 +120,10 @@ pub(super) fn submit(job: Job) {
 /// At the end of the process MLX's own objects go, under the feet of programs that still run: these end first. Loops
 /// look at [`shutdown::requested`].
 extern "C" fn farewell() {
+    if is_forked_child() {
+        // The programs run in the parent.
+        return;
+    }
     let deadline = Instant::now() + FAREWELL;
     let mut state = POOL.lock();
     let abandoned = std::mem::take(&mut state.queue);

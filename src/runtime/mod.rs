@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod buffer;
+mod capture;
 mod client;
 mod compile_options;
 mod completion;
@@ -10,6 +11,7 @@ mod dump;
 mod error;
 mod executable;
 mod execute;
+mod fork;
 mod host;
 mod jobs;
 mod memory_limit;
@@ -20,3 +22,5 @@ pub use client::{Client, ClientOptions, Device, MemoryStats};
 pub use completion::{Callback, Completer, Completion};
 pub use error::{Code, Error};
 pub use executable::{CompiledMemoryStats, Executable, Signature};
+
+pub use crate::mlx::autorelease_pool;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use jax_mps::mlx::Backend;
+
 /// Programs that are refused, with words that the refusal must contain.
 const REFUSED: &[(&str, &str)] = &[
     ("debug_callback", "callback"),
@@ -41,6 +43,8 @@ fn compile(bytes: &[u8]) -> Result<(), String> {
     jax_mps::program::verify::verify(&program).map_err(|error| error.to_string())?;
     jax_mps::passes::run(&mut program, |_, _, _| {}).map_err(|error| error.to_string())?;
     let main = program.main().ok_or("no main")?;
-    jax_mps::lower::compile(&program, main).map_err(|error| error.to_string())?;
+    for backend in [Backend::Cpu, Backend::Metal, Backend::Cuda] {
+        jax_mps::lower::compile(&program, main, backend.capabilities(false)).map_err(|error| error.to_string())?;
+    }
     Ok(())
 }

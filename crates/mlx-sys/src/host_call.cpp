@@ -15,6 +15,7 @@ namespace {
 // Shared by the primitive and its running task: MLX may drop the primitive before the task runs.
 struct HostState {
   jax_mps_host_function function;
+  uint64_t (*launch)(void);
   void* data;
   void (*drop)(void*);
   ~HostState() {
@@ -51,21 +52,17 @@ class HostCall : public mlx::core::Primitive {
     for (auto& output : outputs) {
       encoder.set_output_array(output);
     }
-    encoder.dispatch([state = state_, sources, source_bytes, targets, target_bytes]() {
-      char message[512] = "host call failed";
-      int status = state->function(
+    // No exception for a failure: MLX would forget it (src/mlx/failures.rs).
+    encoder.dispatch([state = state_, launch = state_->launch(), sources, source_bytes, targets, target_bytes]() {
+      state->function(
           state->data,
+          launch,
           sources.data(),
           source_bytes.data(),
           sources.size(),
           targets.data(),
           target_bytes.data(),
-          targets.size(),
-          message,
-          sizeof(message));
-      if (status != 0) {
-        throw std::runtime_error(message);
-      }
+          targets.size());
     });
   }
 
@@ -92,11 +89,12 @@ extern "C" int jax_mps_host_call(
     const mlx_dtype* dtypes,
     size_t output_count,
     jax_mps_host_function function,
+    uint64_t (*launch)(void),
     void* data,
     void (*drop)(void*),
     mlx_stream stream) {
   try {
-    std::shared_ptr<HostState> state(new HostState{function, data, drop});
+    std::shared_ptr<HostState> state(new HostState{function, launch, data, drop});
     std::vector<mlx::core::array> arguments;
     for (size_t i = 0; i < input_count; ++i) {
       arguments.push_back(mlx_array_get_(inputs[i]));

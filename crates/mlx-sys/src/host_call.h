@@ -1,6 +1,7 @@
 // A step of MLX's graph that a function of the host computes.
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 #include "mlx/c/array.h"
 #include "mlx/c/stream.h"
 #include "mlx/c/vector.h"
@@ -9,21 +10,20 @@
 extern "C" {
 #endif
 
-// Reads the inputs' elements (row-major) and writes the outputs'. Returns 0, or another number after writing a
-// NUL-terminated message of at most `capacity` bytes. Runs on a thread of MLX.
-typedef int (*jax_mps_host_function)(
+// Reads the inputs' elements (row-major) and writes the outputs'. Runs on a thread of MLX; keeps its failures itself, by
+// the number of the launch.
+typedef void (*jax_mps_host_function)(
     const void* data,
+    uint64_t launch,
     const void* const* inputs,
     const size_t* input_bytes,
     size_t input_count,
     void* const* outputs,
     const size_t* output_bytes,
-    size_t output_count,
-    char* message,
-    size_t capacity);
+    size_t output_count);
 
 // Builds the step on a CPU stream. `shapes` holds the outputs' shapes one after the other, `ranks` their lengths. The
-// inputs must be row-contiguous when evaluated. `drop` is called once on `data`, also on error.
+// inputs must be row-contiguous when evaluated. `launch` is asked when the step is scheduled. `drop` is called once on `data`, also on error.
 int jax_mps_host_call(
     mlx_vector_array* results,
     const mlx_array* inputs,
@@ -33,6 +33,7 @@ int jax_mps_host_call(
     const mlx_dtype* dtypes,
     size_t output_count,
     jax_mps_host_function function,
+    uint64_t (*launch)(void),
     void* data,
     void (*drop)(void*),
     mlx_stream stream);

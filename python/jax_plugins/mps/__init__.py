@@ -21,8 +21,9 @@ def initialize() -> None:
     global _initialized
     if _initialized:
         return
-    from jax_plugins.mps import registration
+    from jax_plugins.mps import precision, registration
 
+    precision.keep_float32()
     registration.register()
     _initialized = True
 

@@ -25,6 +25,7 @@ fn run(
         function: &builder.function,
         constants: &constants,
         captures: Vec::new(),
+        capabilities: mlx::Backend::Cpu.capabilities(false),
         scalar: false,
     };
     let lowered = super::lower(&context, &op, library)?;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::lower::{Context, LowerError, Placement, storage};
-use crate::mlx::{self, Array, DeviceKind, Dtype, Stream};
+use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::{DotAlgorithm, ElementType, Op};
 
 /// Sizes of a batched product of matrices.
@@ -171,7 +171,7 @@ impl MatrixProduct {
             None => a,
         };
         let dtype = match self.method {
-            Method::Native(_, Some(half)) if stream.kind() == DeviceKind::Gpu => half,
+            Method::Native(_, Some(half)) if stream.capabilities().half_products_in_f32 => half,
             Method::Native(dtype, _) | Method::Outer(dtype) | Method::Sum(dtype) | Method::Exact(dtype) => dtype,
             Method::Bool => Dtype::Float32,
             Method::Limbs { unsigned, .. } => unsigned,

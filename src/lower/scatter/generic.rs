@@ -4,15 +4,15 @@
 use super::super::reduce::call;
 use super::super::{Lowered, Region};
 use super::Geometry;
-use crate::mlx::{self, Array, Arrays, DeviceKind, Dtype, ScatterMode, Stream};
+use crate::mlx::{self, Array, Arrays, Dtype, ScatterMode, Stream};
 
 /// `unique`: no two updates meet in one element.
 pub(super) fn lower(geometry: Geometry, region: Region, count: usize, unique: bool) -> Lowered {
     let body = region.clone();
     let lowered = Lowered::new(move |inputs, stream| {
-        // MLX's GPU scatters refuse elements of 8 bytes.
-        let wide = inputs[..count].iter().any(|operand| operand.dtype().size() == 8);
-        let stream = if wide { Stream::get(DeviceKind::Cpu)? } else { stream };
+        let can = stream.capabilities();
+        let here = inputs[..count].iter().all(|operand| can.scatters(ScatterMode::Set, operand.dtype()));
+        let stream = if here { stream } else { Stream::cpu()? };
         let destinations = geometry.destinations(inputs[count], stream)?;
         let mut operands =
             inputs[..count].iter().map(|operand| with_sink(operand, stream)).collect::<mlx::Result<Arrays>>()?;

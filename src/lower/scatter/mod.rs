@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod generic;
-pub mod native;
+mod native;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@
 use super::super::combiner::Combiner;
 use super::super::{LowerError, Lowered, float_order, storage};
 use super::Geometry;
-use crate::mlx::{self, Array, Arrays, DeviceKind, Dtype, ScatterMode, Stream};
+use crate::mlx::{self, Array, Arrays, Dtype, ScatterMode, Stream};
 use crate::program::ElementType;
 
 /// How one operand takes its updates.
@@ -73,11 +73,6 @@ pub(super) fn lower(geometry: Geometry, modes: Vec<Mode>) -> Lowered {
     })
 }
 
-/// MLX's GPU scatters refuse elements of 8 bytes, but for sums of complex numbers.
-pub fn gpu_refuses(mode: ScatterMode, dtype: Dtype) -> bool {
-    dtype.size() == 8 && !(dtype == Dtype::Complex64 && mode == ScatterMode::Add)
-}
-
 fn scatter(
     geometry: &Geometry,
     mode: ScatterMode,
@@ -86,8 +81,9 @@ fn scatter(
     starts: &[Array],
     stream: Stream,
 ) -> mlx::Result<Array> {
-    let cpu = stream.kind() != DeviceKind::Cpu && gpu_refuses(mode, operand.dtype());
-    let stream = if cpu { Stream::get(DeviceKind::Cpu)? } else { stream };
+    let can = stream.capabilities();
+    let here = can.scatters(mode, operand.dtype()) && starts.len() <= can.index_arrays;
+    let stream = if here { stream } else { Stream::cpu()? };
     let starts: smallvec::SmallVec<[&Array; 4]> = starts.iter().collect();
     mlx::scatter(mode, operand, &starts, updates, &geometry.indexing.axes, stream)
 }

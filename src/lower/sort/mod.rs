@@ -88,12 +88,15 @@ fn permutation(keys: &[Array], axis: i32, stream: Stream) -> mlx::Result<Array> 
 }
 
 /// argsort that keeps the order of equal keys. MLX promises it nowhere, but its CPU sort compares indices last; its GPU
-/// sorts get keys that are never equal where these fit.
+/// sorts get keys that are never equal where these fit, and the CPU sorts the others.
 fn stable_argsort(key: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> {
     // MLX sorts some views wrongly.
     let key = mlx::contiguous(key, stream)?;
-    if stream.kind() == mlx::DeviceKind::Cpu || key.dtype().size() > 4 {
+    if stream.capabilities().stable_sort {
         return mlx::argsort(&key, axis, stream);
+    }
+    if key.dtype().size() > 4 {
+        return mlx::argsort(&key, axis, Stream::cpu()?);
     }
     let wide = match key.dtype() {
         Dtype::Float16 | Dtype::Bfloat16 | Dtype::Float32 => {

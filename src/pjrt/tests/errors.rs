@@ -55,3 +55,17 @@ fn panics_become_errors() {
     assert!(failure.is(Code::Internal));
     assert_eq!(failure.message, "PJRT_Test: internal error of jax-mps: broken 1");
 }
+
+#[test]
+fn entry_points_run_in_an_autorelease_pool() {
+    let mut args = zeroed::<PJRT_Event_IsReady_Args>(PJRT_Event_IsReady_Args::STRUCT_SIZE);
+    let mut inside = 0;
+    let body = |_: *mut PJRT_Event_IsReady_Args| {
+        inside = crate::mlx::open_pools();
+        Ok(())
+    };
+    // SAFETY: the structure is whole.
+    let error = unsafe { super::super::call::guard("PJRT_Test", &raw mut args, 24, body) };
+    assert!(error.is_null());
+    assert_eq!((inside, crate::mlx::open_pools()), (1, 0));
+}

@@ -18,7 +18,7 @@ fn survive(bytes: &[u8]) {
             && let Some(main) = program.main()
         {
             // A plan or an error, but no panic.
-            let _plan_or_error = crate::lower::compile(&program, main);
+            let _plan_or_error = crate::lower::compile(&program, main, crate::mlx::Backend::Cpu.capabilities(false));
         }
     }
 }
