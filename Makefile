@@ -18,7 +18,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 	Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
 
-.PHONY: help venv build demo test lint test-rust test-python smoke bench soak clean
+.PHONY: help venv build demo test lint test-rust test-python test-metal smoke bench soak check-macos clean
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
@@ -38,9 +38,11 @@ venv: $(VENV)/.ready ## make the virtual environment with all that is needed
 
 build: $(VENV)/.built ## build the wheel (release) and install it in the environment
 
-lint: $(VENV)/.ready ## cargo fmt and clippy, warnings are errors
+lint: $(VENV)/.ready ## cargo fmt and clippy, warnings are errors; the CI workflows
 	cargo fmt --all --check
 	$(ENVIRONMENT); cargo clippy --locked --all-targets -- -D warnings
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/zizmor --offline --quiet --no-progress .github/workflows
 
 test-rust: $(VENV)/.ready ## Rust tests (nextest if it is installed)
 ifneq ($(NEXTEST),)
@@ -52,11 +54,22 @@ endif
 test-python: build ## Python tests against the installed wheel
 	$(PY) -m pytest -n 2 tests/python $(ARGS)
 
+# Where a step runs, and what it may be given, shows in these; `METAL_TESTS=tests/python/ops` for all.
+METAL_TESTS ?= $(addprefix tests/python/ops/test_,x64.py gather.py scatter.py select_and_scatter.py sort.py fft.py \
+	linalg.py decompositions.py control_flow.py mlx_traps.py donation.py)
+
+test-metal: build ## tests with the CPU in Metal's place: its placements and refusals
+	$(ENVIRONMENT); JAX_MPS_CAPABILITIES=metal cargo $(if $(NEXTEST),nextest run,test) --locked --no-fail-fast
+	JAX_MPS_CAPABILITIES=metal $(PY) -m pytest -n 2 $(METAL_TESTS)
+
 smoke: build ## the same wheel under the oldest, a middle and the newest JAX
 	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl
 
 soak: build ## ten minutes of mixed programs on eight threads
 	$(PY) scripts/soak.py $(ARGS)
+
+check-macos: $(VENV)/.ready ## cross-build the wheel for macOS on Debian and inspect it
+	$(PY) scripts/check_macos
 
 clean: ## remove the environment and all that was built
 	rm -rf $(VENV) target dist build python/jax_plugins/mps/libjax_mps.*

@@ -33,7 +33,9 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = "jax_plugins/mps"
-LIBRARY = "libjax_mps.dylib" if sys.platform == "darwin" else "libjax_mps.so"
+# cargo and maturin read this variable too: scripts/check_macos builds for macOS on Linux.
+TARGET = os.environ.get("CARGO_BUILD_TARGET") or sys.platform
+LIBRARY = "libjax_mps.dylib" if "darwin" in TARGET else "libjax_mps.so"
 
 # The oldest macOS that the MLX wheels support.
 MACOS_TARGET = "14.0"
