@@ -164,7 +164,7 @@ class Suite:
         if running:
             broken += f" in {running.split('::', 1)[-1]}"
         tests = collected or self.collect(path) or [f"tests/{path.name}"]
-        failed = [results.Result(test, "failed", 0.0, f"the file broke: {broken}") for test in tests]
+        failed = [results.Result(test, "failed", 0.0, results.BROKEN + broken) for test in tests]
         return results.FileResult(path.stem, failed, seconds, broken)
 
     def progress(self) -> str:

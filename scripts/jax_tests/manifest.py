@@ -18,7 +18,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 
-from jax_tests.results import BAD, FileResult, Result
+from jax_tests.results import BAD, BROKEN, FileResult, Result
 from jax_tests.triage import class_of
 
 
@@ -50,7 +50,14 @@ class Verdict:
         return bool(self.new or self.changed or self.unexplained)
 
     def text(self) -> str:
-        lines = [f"new failure: {one.test}: {class_of(one.message)}" for one in self.new]
+        # A file that broke says so once, not for each of its cases.
+        broken = {one.test.split("::")[0]: one for one in self.new if one.message.startswith(BROKEN)}
+        lines = [f"{file}: {one.message}" for file, one in broken.items()]
+        lines += [
+            f"new failure: {one.test}: {class_of(one.message)}"
+            for one in self.new
+            if not one.message.startswith(BROKEN)
+        ]
         lines += [
             f"fails otherwise: {one.test}: {class_of(one.message)}; expected {group.message!r}"
             for one, group in self.changed

@@ -10,6 +10,8 @@ from typing import Any
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
 BAD = ("failed", "error")
+# How the message of every case begins whose file crashed or ran out of time.
+BROKEN = "the file broke: "
 
 
 @dataclasses.dataclass
