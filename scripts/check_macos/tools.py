@@ -12,6 +12,9 @@ ZIG = PYTHON / "ziglang" / "zig"
 
 def compiler(kind: str, arguments: list[str]) -> list[str]:
     """zig's clang, without what the cc crate adds for Apple's: target and SDK are zig's own."""
+    if arguments == ["--version"]:
+        # With more than that zig compiles nothing into a file a.o of the working directory.
+        return [str(ZIG), kind, *arguments]
     kept = []
     rest = iter(arguments)
     for argument in rest:

@@ -184,6 +184,33 @@ def test_what_is_no_library_is_told(verify):
     assert verify.check_library(b"no library") == [f"{verify.PLUGIN}: not a Mach-O file of one architecture"]
 
 
+# -- the tools -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tools(verify):
+    import tools
+
+    return tools
+
+
+def test_the_compiler_is_told_target_and_headers_by_us_alone(tools):
+    given = ["-O1", "--target=arm64-apple-macosx", "-arch", "arm64", "-mmacosx-version-min=14.0", "-isysroot", "/sdk"]
+    command = tools.compiler("c++", [*given, "-c", "a.cpp", "-o", "a.o"])
+    assert command[:4] == [str(tools.ZIG), "c++", "-target", "aarch64-macos.14.0"]
+    assert command[-5:] == ["-O1", "-c", "a.cpp", "-o", "a.o"]
+    assert tools.compiler("c++", ["--version"]) == [str(tools.ZIG), "c++", "--version"]
+
+
+def test_the_linker_gets_what_a_compiler_would_hand_on(tools, tmp_path):
+    response = tmp_path / "arguments"
+    response.write_text("-Wl,-exported_symbol,_GetPjrtApi\na.o\n")
+    command = tools.linker(["-dynamiclib", "-arch", "arm64", f"@{response}", "-mmacosx-version-min=14.0", "-lmlx"])
+    assert command[:2] == [str(tools.LD64), "-dylib"]
+    assert "-mmacosx-version-min=14.0" not in command
+    assert command[-6:] == ["-exported_symbol", "_GetPjrtApi", "a.o", "-lmlx", "-L/usr/lib", "-lSystem"]
+
+
 # -- the wheel -------------------------------------------------------------------
 
 INFO = "jax_mps-0.1.0.dist-info"
