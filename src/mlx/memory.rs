@@ -42,6 +42,17 @@ pub fn limit() -> Result<usize> {
     read(mlx_sys::mlx_get_memory_limit)
 }
 
+/// Sets how many bytes the allocator keeps for reuse.
+///
+/// # Errors
+/// As [`active`].
+pub fn set_cache_limit(bytes: usize) -> Result<()> {
+    error::install_handler();
+    let mut before = 0;
+    // SAFETY: writes one usize.
+    error::check(unsafe { mlx_sys::mlx_set_cache_limit(&mut before, bytes) })
+}
+
 /// Gives cached memory back to the system.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ pub(super) struct Description {
     output_ranks: Box<[usize]>,
     parameters: Values,
     outputs: Values,
-    cost: [PJRT_NamedValue; 2],
+    cost: [PJRT_NamedValue; 3],
 }
 
 /// Memory kinds and layouts of all parameters or outputs.
@@ -78,6 +78,7 @@ impl Description {
         let cost = [
             named_value::float(c"flops", runtime.flops() as f32),
             named_value::float(c"bytes accessed", runtime.bytes_accessed() as f32),
+            named_value::float(c"transcendentals", runtime.transcendentals() as f32),
         ];
         Arc::new(Self {
             options: options.into(),
@@ -183,7 +184,7 @@ entry! {
 }
 
 entry! {
-    /// Estimates: `flops` and `bytes accessed`.
+    /// Estimates: `flops`, `bytes accessed` and `transcendentals`.
     PJRT_Executable_GetCostAnalysis(args: PJRT_Executable_GetCostAnalysis_Args, executable: Executable) {
         args.properties = executable.0.cost.as_ptr();
         args.num_properties = executable.0.cost.len();

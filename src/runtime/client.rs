@@ -118,6 +118,9 @@ impl Client {
                 ));
             }
         };
+        if let Some(limit) = cache_limit(std::env::var("JAX_MPS_CACHE_LIMIT").ok().as_deref())? {
+            mlx::memory::set_cache_limit(limit)?;
+        }
         let (stream, name) = match (played()?, kind) {
             (Some(Backend::Cpu), _) | (None, DeviceKind::Cpu) => (Stream::cpu()?, "MLX CPU".to_owned()),
             (Some(backend), _) => (Stream::playing(backend)?, format!("MLX CPU (in place of {backend:?})")),
@@ -174,5 +177,40 @@ impl Client {
         memory: MemoryKind,
     ) -> Arc<Buffer> {
         Buffer::new(ty, dims, device.clone(), memory, None, super::Completion::failed(error))
+    }
+}
+
+/// Bytes that `JAX_MPS_CACHE_LIMIT` says: a number, with K, M or G behind it for powers of 1024. None leaves it to MLX.
+fn cache_limit(text: Option<&str>) -> Result<Option<usize>, Error> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let (number, shift) = match text.char_indices().last() {
+        Some((end, 'K' | 'k')) => (&text[..end], 10),
+        Some((end, 'M' | 'm')) => (&text[..end], 20),
+        Some((end, 'G' | 'g')) => (&text[..end], 30),
+        _ => (text, 0),
+    };
+    let bytes = number.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
+    let expected = || {
+        let message = format!("JAX_MPS_CACHE_LIMIT: expected bytes such as 0, 512M or 4G, not {text:?}");
+        Error::new(Code::InvalidArgument, message)
+    };
+    bytes.map(Some).ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_limits_have_units() {
+        let read = |text| cache_limit(Some(text)).map_err(|error| error.code);
+        assert_eq!(cache_limit(None), Ok(None));
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read("0"), Ok(Some(0)));
+        assert_eq!(read("512M"), Ok(Some(512 << 20)));
+        assert_eq!(read(" 4g "), Ok(Some(4 << 30)));
+        for wrong in ["-1", "M", "1T", "4 GB", "99999999999G"] {
+            assert_eq!(read(wrong), Err(Code::InvalidArgument), "{wrong}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Estimates for `Compiled.cost_analysis()`.
 #![forbid(unsafe_code)]
 
-use crate::program::{Block, Function, OpKind};
+use crate::program::{Binary, Block, Function, OpKind, Unary};
 
 /// What one run costs, loops counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -10,6 +10,8 @@ pub struct Cost {
     pub flops: f64,
     /// Bytes read and written, op by op.
     pub bytes_accessed: f64,
+    /// Exponentials, roots and the like, which are not among the floating point operations.
+    pub transcendentals: f64,
 }
 
 /// The cost of a function after the passes.
@@ -27,6 +29,10 @@ fn block(function: &Function, block: &Block, cost: &mut Cost) {
             cost.bytes_accessed += elements(value) * tensor(value).map_or(0., |ty| ty.element.bytes() as f64);
         }
         let results: f64 = op.results.iter().map(|&value| elements(value)).sum();
+        if is_transcendental(&op.kind) {
+            cost.transcendentals += results;
+            continue;
+        }
         cost.flops += match &op.kind {
             OpKind::DotGeneral(dot) => {
                 let contracted: f64 = op.operands.first().and_then(|&lhs| tensor(lhs)).map_or(0., |lhs| {
@@ -63,5 +69,27 @@ fn block(function: &Function, block: &Block, cost: &mut Cost) {
                 self::block(function, region, cost);
             }
         }
+    }
+}
+
+fn is_transcendental(kind: &OpKind) -> bool {
+    use Unary::*;
+    match kind {
+        OpKind::Unary(unary) => matches!(
+            unary,
+            Cbrt | Cosine
+                | Exponential
+                | ExponentialMinusOne
+                | Log
+                | LogPlusOne
+                | Logistic
+                | Rsqrt
+                | Sine
+                | Sqrt
+                | Tan
+                | Tanh
+        ),
+        OpKind::Binary(binary) => matches!(binary, Binary::Atan2 | Binary::Power),
+        _ => false,
     }
 }

@@ -198,6 +198,11 @@ impl Executable {
         self.cost.bytes_accessed
     }
 
+    /// Estimated exponentials, roots and the like of a run.
+    pub fn transcendentals(&self) -> f64 {
+        self.cost.transcendentals
+    }
+
     /// Bytes of generated code: none.
     pub fn code_size(&self) -> i64 {
         0

@@ -175,7 +175,7 @@ fn programs_describe_themselves() {
         .iter()
         .map(|property| owned(property.name, property.name_size))
         .collect();
-    assert_eq!(names, ["flops", "bytes accessed"]);
+    assert_eq!(names, ["flops", "bytes accessed", "transcendentals"]);
     let print = |executable| {
         let args = call!(PJRT_Executable_Fingerprint, PJRT_Executable_Fingerprint_Args { executable: executable });
         let args = args.unwrap();
