@@ -24,6 +24,8 @@ pub const EXTENSION_TYPE_PROFILER: pjrt_sys::PJRT_Extension_Type = 1;
 /// See [`EXTENSION_TYPE_PROFILER`].
 pub const EXTENSION_TYPE_LAYOUTS: pjrt_sys::PJRT_Extension_Type = 4;
 /// See [`EXTENSION_TYPE_PROFILER`].
+pub const EXTENSION_TYPE_MEMORY_DESCRIPTIONS: pjrt_sys::PJRT_Extension_Type = 6;
+/// See [`EXTENSION_TYPE_PROFILER`].
 pub const EXTENSION_TYPE_SHARDINGS: pjrt_sys::PJRT_Extension_Type = 19;
 
 /// A function that takes a structure of arguments.
@@ -207,6 +209,11 @@ structures! {
         callback_data: *mut c_void,
         ; future_ready_callback: Option<unsafe extern "C" fn(*mut PJRT_Buffer_CopyRawToHostFuture_Callback_Args)>
     }
+    PJRT_TopologyDescription_Deserialize_Args {
+        serialized_topology: *const c_char,
+        serialized_topology_size: usize,
+        ; topology: *mut PJRT_TopologyDescription
+    }
     PJRT_TopologyDescription_Fingerprint_Args {
         topology: *const PJRT_TopologyDescription,
         ; fingerprint: u64
@@ -260,7 +267,7 @@ pub struct PJRT_Api {
     pub PJRT_Client_DmaUnmap: Unspecified,
     pub PJRT_Client_CreateUninitializedBuffer: Function<PJRT_Client_CreateUninitializedBuffer_Args>,
     pub PJRT_Client_UpdateGlobalProcessInfo: Function<PJRT_Client_UpdateGlobalProcessInfo_Args>,
-    pub PJRT_TopologyDescription_Deserialize: Unspecified,
+    pub PJRT_TopologyDescription_Deserialize: Function<PJRT_TopologyDescription_Deserialize_Args>,
     pub PJRT_Client_CreateAliasBuffer: Unspecified,
     pub PJRT_Client_FulfillAliasBuffer: Unspecified,
     pub PJRT_LoadedExecutable_GetDeviceAssignment: Function<PJRT_LoadedExecutable_GetDeviceAssignment_Args>,

@@ -8,8 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::abi::{PJRT_API_MAJOR, PJRT_API_MINOR, PJRT_Api};
 use super::{
-    buffer, client, device, device_description, error, event, executable, execute, execute_context, extensions,
-    from_host, loaded_executable, memory, plugin, serialized, to_host, topology, transfers, unimplemented,
+    buffer, client, compile, device, device_description, error, event, executable, execute, execute_context,
+    extensions, from_host, loaded_executable, memory, plugin, serialized, to_host, topology, transfers, unimplemented,
 };
 
 /// The table, which never changes.
@@ -111,14 +111,14 @@ static TABLE: Table = Table(PJRT_Api {
         PJRT_CopyToDeviceStream_TotalBytes: Some(transfers::PJRT_CopyToDeviceStream_TotalBytes),
         PJRT_CopyToDeviceStream_GranuleSize: Some(transfers::PJRT_CopyToDeviceStream_GranuleSize),
         PJRT_CopyToDeviceStream_CurrentBytes: Some(transfers::PJRT_CopyToDeviceStream_CurrentBytes),
-        PJRT_TopologyDescription_Create: Some(unimplemented::PJRT_TopologyDescription_Create),
+        PJRT_TopologyDescription_Create: Some(topology::PJRT_TopologyDescription_Create),
         PJRT_TopologyDescription_Destroy: Some(topology::PJRT_TopologyDescription_Destroy),
         PJRT_TopologyDescription_PlatformName: Some(topology::PJRT_TopologyDescription_PlatformName),
         PJRT_TopologyDescription_PlatformVersion: Some(topology::PJRT_TopologyDescription_PlatformVersion),
         PJRT_TopologyDescription_GetDeviceDescriptions: Some(topology::PJRT_TopologyDescription_GetDeviceDescriptions),
         PJRT_TopologyDescription_Serialize: Some(topology::PJRT_TopologyDescription_Serialize),
         PJRT_TopologyDescription_Attributes: Some(topology::PJRT_TopologyDescription_Attributes),
-        PJRT_Compile: Some(unimplemented::PJRT_Compile),
+        PJRT_Compile: Some(compile::PJRT_Compile),
         PJRT_Executable_OutputElementTypes: Some(executable::PJRT_Executable_OutputElementTypes),
         PJRT_Executable_OutputDimensions: Some(executable::PJRT_Executable_OutputDimensions),
         PJRT_Buffer_CopyToMemory: Some(buffer::PJRT_Buffer_CopyToMemory),
@@ -156,7 +156,7 @@ static TABLE: Table = Table(PJRT_Api {
     PJRT_Client_DmaUnmap: Some(unimplemented::PJRT_Client_DmaUnmap),
     PJRT_Client_CreateUninitializedBuffer: Some(from_host::PJRT_Client_CreateUninitializedBuffer),
     PJRT_Client_UpdateGlobalProcessInfo: Some(client::PJRT_Client_UpdateGlobalProcessInfo),
-    PJRT_TopologyDescription_Deserialize: Some(unimplemented::PJRT_TopologyDescription_Deserialize),
+    PJRT_TopologyDescription_Deserialize: Some(topology::PJRT_TopologyDescription_Deserialize),
     PJRT_Client_CreateAliasBuffer: Some(unimplemented::PJRT_Client_CreateAliasBuffer),
     PJRT_Client_FulfillAliasBuffer: Some(unimplemented::PJRT_Client_FulfillAliasBuffer),
     PJRT_LoadedExecutable_GetDeviceAssignment: Some(loaded_executable::PJRT_LoadedExecutable_GetDeviceAssignment),

@@ -118,9 +118,9 @@ entry! {
 }
 
 entry! {
-    /// Row-major order.
+    /// The order of the dimensions in memory; it belongs to the buffer.
     PJRT_Buffer_GetMemoryLayout(args: PJRT_Buffer_GetMemoryLayout_Args, buffer: Buffer) {
-        args.layout = layout::row_major(buffer.runtime.dims().len())?;
+        args.layout = layout::to_c(buffer.runtime.layout(), buffer.runtime.dims().len())?;
         Ok(())
     }
 }

@@ -11,7 +11,8 @@ use pjrt_sys::{
 };
 
 use super::abi::PJRT_Client_UpdateGlobalProcessInfo_Args;
-use super::call::{Handle, Result, check, slice, text};
+use super::call::{Handle, Result, slice};
+use super::compile;
 use super::device::Device;
 use super::loaded_executable::LoadedExecutable;
 use super::memory::Memory;
@@ -46,10 +47,7 @@ impl Client {
     fn new(options: ClientOptions) -> Result<Arc<Self>> {
         let runtime = runtime::Client::new(options)?;
         let devices: Box<[Arc<Device>]> = runtime.devices().iter().map(Device::new).collect();
-        let topology = Topology::new(
-            runtime.platform_version(),
-            devices.iter().map(|device| (device.description().id(), device.description().kind())),
-        );
+        let topology = Topology::of_client(&runtime);
         Ok(Arc::new(Self {
             device_handles: devices.iter().map(|device| device.handle()).collect(),
             memory_handles: devices.iter().flat_map(|device| device.memories()).copied().collect(),
@@ -99,7 +97,8 @@ impl Client {
     }
 }
 
-fn client_options(values: Vec<(String, Value)>) -> Result<ClientOptions> {
+/// The options that a caller passes for a client or for the topology of one.
+pub(super) fn client_options(values: Vec<(String, Value)>) -> Result<ClientOptions> {
     let mut options = ClientOptions::default();
     for (name, value) in values {
         match (name.as_str(), value) {
@@ -230,23 +229,11 @@ entry! {
 entry! {
     /// Compiles StableHLO for the devices of the options.
     PJRT_Client_Compile(args: PJRT_Client_Compile_Args, client: Arc<Client>) {
-        // SAFETY: the caller's program, checked before use.
-        unsafe { check("PJRT_Program", args.program, pjrt_sys::PJRT_Program::STRUCT_SIZE) }?;
-        // SAFETY: checked.
-        let program = unsafe { &*args.program };
-        // SAFETY: text, code and options are as long as the caller says.
-        let (format, code, options) = unsafe {
-            (
-                text(program.format, program.format_size),
-                slice(program.code.cast::<u8>().cast_const(), program.code_size),
-                slice(args.compile_options.cast::<u8>(), args.compile_options_size),
-            )
+        // SAFETY: the caller's program and options, as long as it says.
+        let (program, options) = unsafe {
+            (compile::mlir(args.program)?, slice(args.compile_options.cast::<u8>(), args.compile_options_size))
         };
-        if format != "mlir" {
-            let message = format!("expected a program in the format mlir, not {format}");
-            return Err(Error::new(Code::Unimplemented, message));
-        }
-        args.executable = LoadedExecutable::compile(client, code, options)?.give();
+        args.executable = LoadedExecutable::compile(client, program, options)?.give();
         Ok(())
     }
 }

@@ -43,10 +43,9 @@ pub(super) fn row_major_strides(dims: &[i64], element_bytes: usize) -> Dims {
     dense_strides(dims, (0..dims.len()).rev(), element_bytes)
 }
 
-/// Whether strides are those of a dense row-major array; the stride of a dimension of size 1 does not matter.
-pub(super) fn is_row_major(dims: &[i64], strides: &[i64], element_bytes: usize) -> bool {
-    let dense = row_major_strides(dims, element_bytes);
-    dims.iter().zip(strides).zip(&dense).all(|((size, stride), dense)| *size == 1 || stride == dense)
+/// Whether elements with these strides lie at the same places; the stride of a dimension of size 1 does not matter.
+pub(super) fn same_places(dims: &[i64], strides: &[i64], others: &[i64]) -> bool {
+    dims.iter().zip(strides).zip(others).all(|((size, stride), other)| *size == 1 || stride == other)
 }
 
 /// One dimension of a copy.
@@ -175,22 +174,22 @@ unsafe fn tiles_of<T: Copy>(first: Loop, second: Loop, from: *const u8, to: *mut
     }
 }
 
-/// The dense row-major bytes of an array with strides.
+/// The bytes of an array, dense with the strides `dense`.
 ///
 /// # Safety
-/// As [`strided`]; `length` is what [`dense_bytes`] tells.
+/// As [`strided`]; `length` is what [`dense_bytes`] tells, and `dense` are [`dense_strides`].
 pub(super) unsafe fn gather(
     dims: &[i64],
     element_bytes: usize,
     from: *const u8,
     strides: &[i64],
+    dense: &[i64],
     length: usize,
 ) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length);
-    let dense = row_major_strides(dims, element_bytes);
     // SAFETY: the elements can be read; the vector has room for all, and afterwards all of it is set.
     unsafe {
-        strided(dims, element_bytes, (from, strides), (bytes.as_mut_ptr(), &dense))?;
+        strided(dims, element_bytes, (from, strides), (bytes.as_mut_ptr(), dense))?;
         bytes.set_len(length);
     }
     Ok(bytes)
@@ -221,7 +220,7 @@ mod tests {
         // SAFETY: the tests below stay within `source`.
         let bytes = unsafe {
             let from = source.as_ptr().cast::<u8>().offset(isize::try_from(base * 2).unwrap());
-            gather(dims, 2, from, &byte_strides, length).unwrap()
+            gather(dims, 2, from, &byte_strides, &row_major_strides(dims, 2), length).unwrap()
         };
         bytes.chunks_exact(2).map(|pair| u16::from_ne_bytes([pair[0], pair[1]])).collect()
     }
@@ -251,7 +250,7 @@ mod tests {
     #[test]
     fn empty_arrays_are_not_touched() {
         // SAFETY: nothing is read.
-        let bytes = unsafe { gather(&[3, 0], 4, std::ptr::null(), &[0, 4], 0) };
+        let bytes = unsafe { gather(&[3, 0], 4, std::ptr::null(), &[0, 4], &[0, 4], 0) };
         assert_eq!(bytes.unwrap(), Vec::<u8>::new());
     }
 
@@ -259,8 +258,8 @@ mod tests {
     fn neighbours_merge() {
         let dense = loops(&[2, 3, 4], &[48, 16, 4], &[48, 16, 4]).unwrap();
         assert_eq!(dense.as_slice(), [Loop { size: 24, from: 4, to: 4 }]);
-        assert!(is_row_major(&[2, 1, 4], &[16, 999, 4], 4));
-        assert!(!is_row_major(&[2, 4], &[4, 8], 4));
+        assert!(same_places(&[2, 1, 4], &[16, 999, 4], &[16, 16, 4]));
+        assert!(!same_places(&[2, 4], &[4, 8], &[16, 4]));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Values {
         Self {
             memory_kinds: signatures.iter().map(|value| value.memory.name().as_ptr().cast()).collect(),
             memory_kind_sizes: signatures.iter().map(|value| value.memory.name().len()).collect(),
-            layouts: signatures.iter().map(|value| layouts::row_major(value.dims.len())).collect(),
+            layouts: signatures.iter().map(|value| layouts::of(value.layout.as_ref(), value.dims.len())).collect(),
         }
     }
 }

@@ -9,10 +9,21 @@ use pjrt_sys::{
 };
 
 use super::call::{Result, slice};
-use super::copy::{Dims, dense_strides, is_row_major, row_major_strides};
-use crate::runtime::{Code, Error};
+use super::copy::{Dims, dense_strides, row_major_strides, same_places};
+use crate::runtime::{Code, Error, Layout};
 
-/// The byte strides that a caller asks for: those of row-major order if `layout` is null.
+/// The byte strides of a dense array of that layout.
+pub(super) fn strides_of(layout: Option<&Layout>, dims: &[i64], element_bytes: usize) -> Dims {
+    let Some(layout) = layout else { return row_major_strides(dims, element_bytes) };
+    let order = layout.minor_to_major().iter();
+    dense_strides(
+        dims,
+        order.map(|axis| usize::try_from(*axis).expect("a permutation of small numbers")),
+        element_bytes,
+    )
+}
+
+/// The byte strides that a caller asks for: those of the array's `own` layout if `layout` is null.
 ///
 /// # Safety
 /// `layout` is null or a caller's layout whose pointers are valid.
@@ -21,22 +32,21 @@ use crate::runtime::{Code, Error};
 /// INVALID_ARGUMENT for a layout that does not fit the dimensions, UNIMPLEMENTED for tiles.
 pub(super) unsafe fn strides(
     layout: *const PJRT_Buffer_MemoryLayout,
+    own: Option<&Layout>,
     dims: &[i64],
     element_bytes: usize,
 ) -> Result<Dims> {
     if layout.is_null() {
-        return Ok(row_major_strides(dims, element_bytes));
+        return Ok(strides_of(own, dims, element_bytes));
     }
     // jaxlib leaves `struct_size` of layouts unset: it cannot be checked.
     // SAFETY: passed on to the caller.
     let layout = unsafe { &*layout };
     match layout.type_ {
         TILED => {
-            // SAFETY: the type tells which field of the union is set.
-            let tiled = unsafe { layout.__bindgen_anon_1.tiled };
-            // SAFETY: the caller's pointer and length.
-            let order = unsafe { slice(tiled.minor_to_major, tiled.minor_to_major_size) };
-            from_tiled(&tiled, order, dims, element_bytes)
+            // SAFETY: the type tells which field of the union is set; the pointers in it are the caller's.
+            let layout = unsafe { from_tiled(&layout.__bindgen_anon_1.tiled, dims.len()) }?;
+            Ok(strides_of(layout.as_ref(), dims, element_bytes))
         }
         STRIDES => {
             // SAFETY: the type tells which field of the union is set.
@@ -53,35 +63,52 @@ pub(super) unsafe fn strides(
     }
 }
 
-fn from_tiled(tiled: &Tiled, order: &[i64], dims: &[i64], element_bytes: usize) -> Result<Dims> {
+/// # Safety
+/// The pointer to the order is valid.
+unsafe fn from_tiled(tiled: &Tiled, rank: usize) -> Result<Option<Layout>> {
     if tiled.num_tiles != 0 {
         return Err(Error::new(Code::Unimplemented, "memory layouts with tiles are not supported on mps"));
     }
-    let mut sorted = Dims::from_slice(order);
-    sorted.sort_unstable();
-    if !(0..).take(dims.len()).eq(sorted) {
-        let message = format!("minor-to-major order {order:?} is no permutation of {} dimensions", dims.len());
-        return Err(Error::new(Code::InvalidArgument, message));
-    }
-    let order = order.iter().map(|dimension| usize::try_from(*dimension).expect("a permutation of small numbers"));
-    Ok(dense_strides(dims, order, element_bytes))
+    // SAFETY: passed on to the caller.
+    Layout::new(unsafe { slice(tiled.minor_to_major, tiled.minor_to_major_size) }, rank)
 }
 
-/// Refuses every layout for a device but row-major order, which is how arrays lie there.
+/// The layout for an array on a device that a caller asks for: row-major order if `layout` is null.
 ///
 /// # Safety
 /// As [`strides`].
-pub(super) unsafe fn require_row_major(
+///
+/// # Errors
+/// As [`strides`]; UNIMPLEMENTED for strides that leave gaps between elements.
+pub(super) unsafe fn on_device(
     layout: *const PJRT_Buffer_MemoryLayout,
     dims: &[i64],
     element_bytes: usize,
-) -> Result {
-    // SAFETY: passed on to the caller.
-    let strides = unsafe { strides(layout, dims, element_bytes) }?;
-    if dims.contains(&0) || is_row_major(dims, &strides, element_bytes) {
-        return Ok(());
+) -> Result<Option<Layout>> {
+    if layout.is_null() {
+        return Ok(None);
     }
-    Err(Error::new(Code::Unimplemented, "arrays on mps lie in row-major order; other layouts are not supported"))
+    // SAFETY: passed on to the caller.
+    unsafe {
+        if (*layout).type_ == TILED {
+            return from_tiled(&(*layout).__bindgen_anon_1.tiled, dims.len());
+        }
+    }
+    // SAFETY: passed on to the caller.
+    let strides = unsafe { strides(layout, None, dims, element_bytes) }?;
+    if dims.contains(&0) {
+        return Ok(None);
+    }
+    let mut order: Vec<i64> = (0..).take(dims.len()).collect();
+    order.reverse();
+    // Stable: where strides say nothing, the order is row-major.
+    order.sort_by_key(|axis| strides[usize::try_from(*axis).expect("not negative")]);
+    let layout = Layout::new(&order, dims.len())?;
+    if same_places(dims, &strides, &strides_of(layout.as_ref(), dims, element_bytes)) {
+        return Ok(layout);
+    }
+    let message = format!("an array of sizes {dims:?} with byte strides {strides:?} is not supported on mps");
+    Err(Error::new(Code::Unimplemented, message))
 }
 
 /// `minor_to_major` of row-major arrays: the last `rank` entries serve rank `rank`.
@@ -95,19 +122,25 @@ static DESCENDING: [i64; 64] = {
     order
 };
 
-/// The row-major layout of that rank, for structures of results.
+/// The structure for a layout, for results. Its order lives as long as `layout`.
 ///
 /// # Errors
 /// UNIMPLEMENTED for more dimensions than JAX arrays have.
-pub(super) fn row_major(rank: usize) -> Result<PJRT_Buffer_MemoryLayout> {
-    let start = DESCENDING.len().checked_sub(rank).ok_or_else(|| {
-        Error::new(Code::Unimplemented, format!("arrays of {rank} dimensions are not supported on mps"))
-    })?;
+pub(super) fn to_c(layout: Option<&Layout>, rank: usize) -> Result<PJRT_Buffer_MemoryLayout> {
+    let order = match layout {
+        Some(layout) => layout.minor_to_major(),
+        None => {
+            let start = DESCENDING.len().checked_sub(rank).ok_or_else(|| {
+                Error::new(Code::Unimplemented, format!("arrays of {rank} dimensions are not supported on mps"))
+            })?;
+            &DESCENDING[start..]
+        }
+    };
     let tiled = Tiled {
         struct_size: Tiled::STRUCT_SIZE,
         extension_start: ptr::null_mut(),
-        minor_to_major: DESCENDING[start..].as_ptr(),
-        minor_to_major_size: rank,
+        minor_to_major: order.as_ptr(),
+        minor_to_major_size: order.len(),
         tile_dims: ptr::null(),
         tile_dim_sizes: ptr::null(),
         num_tiles: 0,
@@ -125,8 +158,8 @@ mod tests {
     use super::*;
 
     fn tiled(order: &[i64], num_tiles: usize) -> PJRT_Buffer_MemoryLayout {
-        let mut layout = row_major(0).unwrap();
-        // SAFETY: `row_major` makes this kind.
+        let mut layout = to_c(None, 0).unwrap();
+        // SAFETY: `to_c` makes this kind.
         let fields = unsafe { &mut layout.__bindgen_anon_1.tiled };
         fields.minor_to_major = order.as_ptr();
         fields.minor_to_major_size = order.len();
@@ -134,30 +167,59 @@ mod tests {
         layout
     }
 
+    fn with_strides(byte_strides: &[i64]) -> PJRT_Buffer_MemoryLayout {
+        let mut layout = to_c(None, 0).unwrap();
+        layout.type_ = STRIDES;
+        layout.__bindgen_anon_1.strides = pjrt_sys::PJRT_Buffer_MemoryLayout_Strides {
+            struct_size: pjrt_sys::PJRT_Buffer_MemoryLayout_Strides::STRUCT_SIZE,
+            extension_start: ptr::null_mut(),
+            byte_strides: byte_strides.as_ptr(),
+            num_byte_strides: byte_strides.len(),
+        };
+        layout
+    }
+
     #[test]
     fn orders_become_strides() {
+        let own = Layout::new(&[0, 1], 2).unwrap();
         // SAFETY: the layouts live through the calls.
         unsafe {
-            assert_eq!(strides(&tiled(&[0, 1], 0), &[2, 3], 4).unwrap().as_slice(), [4, 8]);
-            assert_eq!(strides(&row_major(2).unwrap(), &[2, 3], 4).unwrap().as_slice(), [12, 4]);
-            assert_eq!(strides(ptr::null(), &[2, 3], 4).unwrap().as_slice(), [12, 4]);
+            assert_eq!(strides(&tiled(&[0, 1], 0), None, &[2, 3], 4).unwrap().as_slice(), [4, 8]);
+            assert_eq!(strides(&to_c(None, 2).unwrap(), own.as_ref(), &[2, 3], 4).unwrap().as_slice(), [12, 4]);
+            assert_eq!(strides(ptr::null(), None, &[2, 3], 4).unwrap().as_slice(), [12, 4]);
+            assert_eq!(strides(ptr::null(), own.as_ref(), &[2, 3], 4).unwrap().as_slice(), [4, 8]);
         }
     }
 
     #[test]
-    fn bad_layouts_are_refused() {
-        let code = |order: &[i64], tiles| {
+    fn strides_become_orders() {
+        let order = |dims: &[i64], strides: &[i64]| {
             // SAFETY: the layout lives through the call.
-            unsafe { strides(&tiled(order, tiles), &[2, 3], 4) }.unwrap_err().code
+            let layout = unsafe { on_device(&with_strides(strides), dims, 4) };
+            layout.map(|layout| layout.map(|layout| layout.minor_to_major().to_vec()))
         };
-        assert_eq!(code(&[0, 1], 1), Code::Unimplemented);
-        assert_eq!(code(&[0, 0], 0), Code::InvalidArgument);
-        assert_eq!(code(&[0], 0), Code::InvalidArgument);
-        assert_eq!(code(&[1, 2], 0), Code::InvalidArgument);
-        // SAFETY: the layouts live through the calls.
-        unsafe {
-            assert_eq!(require_row_major(&tiled(&[0, 1], 0), &[2, 3], 4).unwrap_err().code, Code::Unimplemented);
-            assert!(require_row_major(&tiled(&[0, 1], 0), &[1, 3], 4).is_ok());
+        assert_eq!(order(&[2, 3], &[12, 4]), Ok(None));
+        assert_eq!(order(&[2, 3], &[4, 8]), Ok(Some(vec![0, 1])));
+        assert_eq!(order(&[2, 3, 4], &[4, 32, 8]), Ok(Some(vec![0, 2, 1])));
+        assert_eq!(order(&[1, 3], &[4, 4]), Ok(None));
+        assert_eq!(order(&[0, 3], &[4, 99]), Ok(None));
+        assert_eq!(order(&[2, 3], &[16, 4]).unwrap_err().code, Code::Unimplemented);
+        assert_eq!(order(&[2, 3], &[4]).unwrap_err().code, Code::InvalidArgument);
+    }
+
+    #[test]
+    fn bad_layouts_are_refused() {
+        for (order, tiles, expected) in [
+            (&[0, 1][..], 1, Code::Unimplemented),
+            (&[0, 0], 0, Code::InvalidArgument),
+            (&[0], 0, Code::InvalidArgument),
+            (&[1, 2], 0, Code::InvalidArgument),
+        ] {
+            // SAFETY: the layouts live through the calls.
+            unsafe {
+                assert_eq!(strides(&tiled(order, tiles), None, &[2, 3], 4).unwrap_err().code, expected);
+                assert_eq!(on_device(&tiled(order, tiles), &[2, 3], 4).unwrap_err().code, expected);
+            }
         }
     }
 }

@@ -171,14 +171,17 @@ entry! {
 }
 
 entry! {
-    /// Makes a program of this client ready to run. Its options are those of its compilation.
+    /// Makes a program ready to run. Its options are those of its compilation. What was compiled for a topology or by
+    /// another client is compiled again, for this client's device.
     PJRT_Client_Load(args: PJRT_Client_Load_Args, client: Arc<Client>, executable: Executable) {
         let description = &executable.0;
         let ours = |device| client.runtime().devices().iter().any(|known| Arc::ptr_eq(known, device));
-        if !description.runtime().devices().iter().all(ours) {
-            return Err(Error::new(Code::InvalidArgument, "the executable was compiled by another client"));
-        }
-        args.loaded_executable = LoadedExecutable::load(client, description.clone())?.give();
+        let loaded = if description.runtime().devices().iter().all(ours) {
+            LoadedExecutable::load(client, description.clone())?
+        } else {
+            LoadedExecutable::compile(client, description.runtime().program_bytes(), description.options())?
+        };
+        args.loaded_executable = loaded.give();
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ mod abi;
 mod api;
 mod buffer;
 mod client;
+mod compile;
 mod copy;
 mod device;
 mod device_description;

@@ -36,6 +36,11 @@ pub(super) const fn string(name: &'static CStr, value: &'static CStr) -> PJRT_Na
     named(name, STRING, Union { string_value: value.as_ptr() }, value.count_bytes())
 }
 
+/// A text that lives as long as whoever gives the value says.
+pub(super) const fn text_of(name: &'static CStr, value: &str) -> PJRT_NamedValue {
+    named(name, STRING, Union { string_value: value.as_ptr().cast() }, value.len())
+}
+
 /// A real number.
 pub(super) const fn float(name: &'static CStr, value: f32) -> PJRT_NamedValue {
     named(name, FLOAT, Union { float_value: value }, 1)

@@ -11,7 +11,7 @@ use super::abi::{
 };
 use super::buffer::Buffer;
 use super::call::Result;
-use super::copy::{Dims, dense_bytes, is_row_major, row_major_strides, strided};
+use super::copy::{Dims, dense_bytes, same_places, strided};
 use super::error::{self, contain};
 use super::{event, layout, types};
 use crate::runtime::{self, Code, Completer, Completion, Error};
@@ -49,7 +49,7 @@ fn copy_now(buffer: &runtime::Buffer, form: &Form, Destination(to): Destination)
             if bytes.len() != dense_bytes(dims, element_bytes)? {
                 return Err(Error::new(Code::Internal, format!("{} bytes in a buffer of {dims:?}", bytes.len())));
             }
-            let from = row_major_strides(dims, element_bytes);
+            let from = layout::strides_of(buffer.layout(), dims, element_bytes);
             // SAFETY: the buffer has all its elements, as was checked; the caller's memory has room for the layout.
             unsafe { strided(dims, element_bytes, (bytes.as_ptr(), &from), (to, strides)) }
         }
@@ -106,12 +106,12 @@ fn submit(job: Job) {
 }
 
 entry! {
-    /// Copies to the host in the layout that the caller asks for; without a destination, tells the size.
+    /// Copies to the host in the layout that the caller asks for, or else in the buffer's own; without a destination, tells the size.
     PJRT_Buffer_ToHostBuffer(args: PJRT_Buffer_ToHostBuffer_Args, src: Buffer) {
         let buffer = src.runtime();
         let element_bytes = types::element_bytes(buffer.ty());
         // SAFETY: the caller's layout is null or valid during the call.
-        let strides = unsafe { layout::strides(args.host_layout, buffer.dims(), element_bytes) }?;
+        let strides = unsafe { layout::strides(args.host_layout, buffer.layout(), buffer.dims(), element_bytes) }?;
         let needed = extent(buffer.dims(), &strides, element_bytes)?;
         if args.dst.is_null() && needed > 0 {
             args.dst_size = needed;
@@ -122,7 +122,8 @@ entry! {
             let message = format!("expected room for {needed} bytes at the destination, not {}", args.dst_size);
             return Err(Error::new(Code::InvalidArgument, message));
         }
-        let form = if is_row_major(buffer.dims(), &strides, element_bytes) {
+        let own = layout::strides_of(buffer.layout(), buffer.dims(), element_bytes);
+        let form = if same_places(buffer.dims(), &strides, &own) {
             Form::Raw { offset: 0, length: needed }
         } else {
             Form::Strided(strides)

@@ -18,8 +18,6 @@ macro_rules! unimplemented_entries {
 }
 
 unimplemented_entries! {
-    PJRT_TopologyDescription_Create(pjrt_sys::PJRT_TopologyDescription_Create_Args)
-    PJRT_Compile(pjrt_sys::PJRT_Compile_Args)
     PJRT_Client_CreateViewOfDeviceBuffer(pjrt_sys::PJRT_Client_CreateViewOfDeviceBuffer_Args)
     PJRT_AsyncHostToDeviceTransferManager_Destroy(c_void)
     PJRT_AsyncHostToDeviceTransferManager_TransferData(c_void)
@@ -32,7 +30,6 @@ unimplemented_entries! {
     PJRT_AsyncHostToDeviceTransferManager_AddMetadata(c_void)
     PJRT_Client_DmaMap(c_void)
     PJRT_Client_DmaUnmap(c_void)
-    PJRT_TopologyDescription_Deserialize(c_void)
     PJRT_Client_CreateAliasBuffer(c_void)
     PJRT_Client_FulfillAliasBuffer(c_void)
     PJRT_AsyncHostToDeviceTransferManager_TransferLiteral(c_void)

@@ -8,6 +8,7 @@ use super::client::Device;
 use super::completion::Completion;
 use super::error::{Code, Error};
 use super::fork;
+use super::layout::Layout;
 use super::promise::Promise;
 use crate::lower::{shape_i32, storage};
 use crate::mlx::{self, Array};
@@ -52,6 +53,7 @@ pub enum BufferType {
 pub struct Buffer {
     ty: BufferType,
     dims: Box<[i64]>,
+    layout: Option<Layout>,
     device: Arc<Device>,
     memory: MemoryKind,
     completion: Completion,
@@ -62,7 +64,8 @@ pub struct Buffer {
 }
 
 struct State {
-    /// Gone once deleted, unless somebody outside still looks at the memory.
+    /// The elements as they lie in memory: row-major, with the sizes of the layout. Gone once deleted, unless somebody
+    /// outside still looks at the memory.
     array: Option<Array>,
     external: usize,
     /// Programs underway that will take the array, deleted or not.
@@ -79,10 +82,11 @@ impl State {
 }
 
 impl Buffer {
-    /// An evaluated array; `completion` tells when its elements are there.
+    /// An evaluated array, with the sizes that the layout has in memory; `completion` tells when its elements are there.
     pub(super) fn new(
         ty: BufferType,
         dims: &[i64],
+        layout: Option<Layout>,
         device: Arc<Device>,
         memory: MemoryKind,
         array: Option<Array>,
@@ -91,6 +95,7 @@ impl Buffer {
         Arc::new(Self {
             ty,
             dims: dims.into(),
+            layout,
             device,
             memory,
             completion,
@@ -104,6 +109,7 @@ impl Buffer {
     pub(super) fn promised(
         ty: BufferType,
         dims: &[i64],
+        layout: Option<Layout>,
         device: Arc<Device>,
         memory: MemoryKind,
         promise: Arc<Promise>,
@@ -112,6 +118,7 @@ impl Buffer {
         Arc::new(Self {
             ty,
             dims: dims.into(),
+            layout,
             device,
             memory,
             completion,
@@ -154,10 +161,11 @@ impl Buffer {
         array.ok_or_else(|| self.completion.error().unwrap_or_else(|| self.gone()))
     }
 
-    /// A copy of dense row-major bytes.
+    /// A copy of the bytes of an array of that layout.
     pub(super) fn from_bytes(
         ty: BufferType,
         dims: &[i64],
+        layout: Option<Layout>,
         bytes: &[u8],
         device: Arc<Device>,
         memory: MemoryKind,
@@ -165,6 +173,10 @@ impl Buffer {
         let array = match ty {
             BufferType::Token => Array::from_bytes(&[], &[0], mlx::Dtype::Bool)?,
             BufferType::Tensor(element) => {
+                let shape = match &layout {
+                    None => shape_i32(dims)?,
+                    Some(layout) => shape_i32(&layout.physical(dims))?,
+                };
                 let dtype = storage(element).ok_or_else(|| {
                     Error::new(Code::Unimplemented, format!("arrays of {element} are not supported on mps"))
                 })?;
@@ -173,13 +185,13 @@ impl Buffer {
                     let spare = 8 - element.bits();
                     let extended: Vec<u8> =
                         bytes.iter().map(|&byte| ((byte << spare).cast_signed() >> spare).cast_unsigned()).collect();
-                    Array::from_bytes(&extended, &shape_i32(dims)?, dtype)?
+                    Array::from_bytes(&extended, &shape, dtype)?
                 } else {
-                    Array::from_bytes(bytes, &shape_i32(dims)?, dtype)?
+                    Array::from_bytes(bytes, &shape, dtype)?
                 }
             }
         };
-        Ok(Self::new(ty, dims, device, memory, Some(array), Completion::ready()))
+        Ok(Self::new(ty, dims, layout, device, memory, Some(array), Completion::ready()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -194,6 +206,11 @@ impl Buffer {
     /// Sizes.
     pub fn dims(&self) -> &[i64] {
         &self.dims
+    }
+
+    /// Order of the dimensions in memory; None is row-major.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
     }
 
     /// Device.
@@ -233,16 +250,17 @@ impl Buffer {
         state.release();
     }
 
-    /// Whether the host can read the memory in place.
+    /// Whether the host can read the memory in place. jaxlib takes it for row-major then.
     pub fn is_on_cpu(&self) -> bool {
         self.device.shares_memory()
+            && self.layout.is_none()
             && match self.ty {
                 BufferType::Token => false,
                 BufferType::Tensor(element) => element.bits() >= 8,
             }
     }
 
-    /// The array, to compute with. A failed buffer passes its error on.
+    /// The array as it lies in memory, to compute with. A failed buffer passes its error on.
     pub(super) fn array(&self) -> Result<Array, Error> {
         if self.is_deleted() {
             return Err(self.gone());
@@ -272,7 +290,7 @@ impl Buffer {
         }
     }
 
-    /// Waits, and shows the row-major bytes.
+    /// Waits, and shows the bytes as they lie in memory.
     ///
     /// # Errors
     /// The failure of the computation; a deleted buffer.
@@ -293,13 +311,13 @@ impl Buffer {
         Ok(array.data()?)
     }
 
-    /// A copy of its own memory.
+    /// A copy with memory of its own, of the same layout.
     ///
     /// # Errors
     /// As [`Self::read`].
     pub fn copy_to(&self, device: &Arc<Device>, memory: MemoryKind) -> Result<Arc<Buffer>, Error> {
         let array = self.available()?;
-        Self::from_bytes(self.ty, &self.dims, array.as_bytes()?, device.clone(), memory)
+        Self::from_bytes(self.ty, &self.dims, self.layout.clone(), array.as_bytes()?, device.clone(), memory)
     }
 
     /// Keeps the memory alive for a view outside.
@@ -347,7 +365,7 @@ mod tests {
         let array = Array::scalar(1f32).expect("made");
         let failed = Completion::failed(Error::new(Code::Internal, "no such matrix"));
         let ty = BufferType::Tensor(ElementType::F32);
-        let buffer = Buffer::new(ty, &[], client.devices()[0].clone(), MemoryKind::Device, Some(array), failed);
+        let buffer = Buffer::new(ty, &[], None, client.devices()[0].clone(), MemoryKind::Device, Some(array), failed);
         assert_eq!(buffer.array().expect_err("failed").message, "no such matrix");
     }
 }

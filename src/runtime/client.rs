@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::error::{Code, Error};
 use super::executable::Executable;
+use super::layout::Layout;
 use super::{capture, fork};
 use crate::mlx::{self, Backend, DeviceKind, Stream};
 
@@ -132,6 +133,21 @@ impl Client {
         Ok(Arc::new(Self { platform_version, devices: vec![Arc::new(Device { id: 0, kind: name, stream })] }))
     }
 
+    /// Opens the device of that kind.
+    ///
+    /// # Errors
+    /// NOT_FOUND when this machine has none.
+    pub fn with_device_kind(kind: &str) -> Result<Arc<Self>, Error> {
+        let devices = [(DeviceKind::Gpu, "gpu"), (DeviceKind::Cpu, "cpu")];
+        for (_, name) in devices.into_iter().filter(|(device, _)| Stream::is_available(*device)) {
+            let client = Self::new(ClientOptions { device: Some(name.to_owned()) })?;
+            if client.devices[0].kind() == kind {
+                return Ok(client);
+            }
+        }
+        Err(Error::new(Code::NotFound, format!("this machine has no device {kind:?}")))
+    }
+
     /// Versions of the plugin and of MLX: part of JAX's compilation cache key.
     pub fn platform_version(&self) -> &str {
         &self.platform_version
@@ -151,7 +167,7 @@ impl Client {
         Executable::compile(self.devices[0].clone(), program, options)
     }
 
-    /// Copies dense row-major elements to the device.
+    /// Copies the dense elements of an array of that layout to the device.
     ///
     /// # Errors
     /// UNIMPLEMENTED for element types that MLX has not, RESOURCE_EXHAUSTED when memory is short.
@@ -159,12 +175,13 @@ impl Client {
         &self,
         ty: BufferType,
         dims: &[i64],
+        layout: Option<Layout>,
         bytes: &[u8],
         device: &Arc<Device>,
         memory: MemoryKind,
     ) -> Result<Arc<Buffer>, Error> {
         fork::check()?;
-        Buffer::from_bytes(ty, dims, bytes, device.clone(), memory)
+        Buffer::from_bytes(ty, dims, layout, bytes, device.clone(), memory)
     }
 
     /// A buffer that carries an error instead of elements.
@@ -173,10 +190,11 @@ impl Client {
         error: Error,
         ty: BufferType,
         dims: &[i64],
+        layout: Option<Layout>,
         device: &Arc<Device>,
         memory: MemoryKind,
     ) -> Arc<Buffer> {
-        Buffer::new(ty, dims, device.clone(), memory, None, super::Completion::failed(error))
+        Buffer::new(ty, dims, layout, device.clone(), memory, None, super::Completion::failed(error))
     }
 }
 

@@ -15,6 +15,7 @@ use super::cost::{self, Cost};
 use super::dump::Dump;
 use super::error::{Code, Error};
 use super::host::HostProgram;
+use super::layout::Layout;
 use super::memory_limit;
 use crate::lower::{self, Plan};
 use crate::mlx;
@@ -28,6 +29,8 @@ pub struct Signature {
     pub ty: BufferType,
     /// Sizes.
     pub dims: Vec<i64>,
+    /// Order of the dimensions in memory; None is row-major.
+    pub layout: Option<Layout>,
     /// Where it lies.
     pub memory: MemoryKind,
 }
@@ -124,7 +127,9 @@ impl Executable {
         memory_limit::check(main, mlx::memory::limit()?)?;
         let plan = lower::compile(&program, main, device.stream().capabilities())?;
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
-        let host = if device.shares_memory() && host_is_allowed() { HostProgram::new(main) } else { None };
+        // The host computes on row-major bytes.
+        let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
+        let host = if plain && device.shares_memory() && host_is_allowed() { HostProgram::new(main) } else { None };
         let donated = main
             .argument_attributes
             .iter()
@@ -254,7 +259,7 @@ fn signatures(function: &Function, values: &[ValueId], attributes: &[Attributes]
                     ));
                 }
             };
-            layout_mode(attributes, dims.len())?;
+            let layout = layout_mode(attributes, ty, dims.len())?;
             let memory = match attributes.string("mhlo.memory_kind") {
                 None => MemoryKind::Device,
                 Some(name) => MemoryKind::ALL
@@ -262,19 +267,21 @@ fn signatures(function: &Function, values: &[ValueId], attributes: &[Attributes]
                     .find(|kind| kind.name() == name)
                     .ok_or_else(|| Error::new(Code::InvalidArgument, format!("unknown memory kind {name:?}")))?,
             };
-            Ok(Signature { ty, dims, memory })
+            Ok(Signature { ty, dims, layout, memory })
         })
         .collect()
 }
 
-/// Buffers are row-major; any other layout asked for is refused.
-fn layout_mode(attributes: &Attributes, rank: usize) -> Result<(), Error> {
-    let Some(Attribute::String(mode)) = attributes.get("mhlo.layout_mode") else { return Ok(()) };
-    let row_major = format!("{{{}}}", (0..rank).rev().map(|axis| axis.to_string()).collect::<Vec<_>>().join(","));
-    if mode == "default" || mode == "auto" || *mode == row_major {
-        return Ok(());
+/// The layout that JAX asks for. Where it leaves the choice, that is row-major order.
+fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<Option<Layout>, Error> {
+    let bits = match ty {
+        BufferType::Token => 8,
+        BufferType::Tensor(element) => element.bits(),
+    };
+    match attributes.get("mhlo.layout_mode") {
+        Some(Attribute::String(mode)) if mode != "default" && mode != "auto" => Layout::parse(mode, rank, bits),
+        _ => Ok(None),
     }
-    Err(Error::new(Code::Unimplemented, format!("layout {mode} is not supported on mps: only row-major {row_major}")))
 }
 
 /// FNV-1a, 64 bits: stable between processes and versions of Rust, unlike std's hasher.

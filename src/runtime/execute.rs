@@ -12,9 +12,10 @@ use smallvec::SmallVec;
 use super::buffer::Buffer;
 use super::completion::{Completer, Completion};
 use super::error::{Code, Error};
-use super::executable::Executable;
+use super::executable::{Executable, Signature};
 use super::fork;
 use super::jobs::{self, Job};
+use super::layout::{Layout, layout_text};
 use super::promise::Promise;
 use crate::lower::{HostTransfers, with_host_transfers};
 use crate::mlx::{self, Array, Arrays, Launch};
@@ -87,6 +88,13 @@ impl Executable {
                 );
                 return Err(Error::new(Code::InvalidArgument, message));
             }
+            if buffer.layout() != parameter.layout.as_ref() {
+                let rank = parameter.dims.len();
+                let expected = layout_text(parameter.layout.as_ref(), rank);
+                let came = layout_text(buffer.layout(), rank);
+                let message = format!("{name}: argument {index}: layout {expected} expected, {came} came");
+                return Err(Error::new(Code::InvalidArgument, message));
+            }
         }
         Ok(())
     }
@@ -110,7 +118,8 @@ impl Executable {
             .iter()
             .map(|result| {
                 let (device, promise) = (self.devices[0].clone(), promise.clone());
-                Buffer::promised(result.ty, &result.dims, device, result.memory, promise, completion.clone())
+                let layout = result.layout.clone();
+                Buffer::promised(result.ty, &result.dims, layout, device, result.memory, promise, completion.clone())
             })
             .collect();
         let arguments: Vec<Arc<Buffer>> = arguments.iter().map(|&buffer| buffer.clone()).collect();
@@ -131,14 +140,16 @@ impl Executable {
     }
 
     /// Schedules the work on arguments of which those not donated must stay as they are.
-    fn launch(&self, arrays: Arrays, donated: &Donations) -> Result<(Arrays, Launch), Error> {
+    fn launch(&self, mut arrays: Arrays, donated: &Donations) -> Result<(Arrays, Launch), Error> {
         let mut taken: HashSet<*const u8> = HashSet::new();
         for (array, _) in arrays.iter().zip(donated).filter(|&(array, &donated)| !donated && array.size() > 0) {
             taken.insert(array.data()?);
         }
         let stream = self.devices[0].stream();
         self.trace.record(|recorded| {
-            let outputs = self.plan.run_owned(arrays, stream)?;
+            transpose(&mut arrays, &self.parameters, Layout::to_logical, stream)?;
+            let mut outputs = self.plan.run_owned(arrays, stream)?;
+            transpose(&mut outputs, &self.results, Layout::to_physical, stream)?;
             let (outputs, launch) = settle(outputs, taken, &self.constants, stream)?;
             if recorded {
                 // Its failure is the results'.
@@ -154,7 +165,8 @@ impl Executable {
             .zip(&self.results)
             .map(|(array, result)| {
                 let device = self.devices[0].clone();
-                Buffer::new(result.ty, &result.dims, device, result.memory, array, completion.clone())
+                let layout = result.layout.clone();
+                Buffer::new(result.ty, &result.dims, layout, device, result.memory, array, completion.clone())
             })
             .collect()
     }
@@ -198,7 +210,7 @@ impl Executable {
             .iter()
             .zip(&self.results)
             .map(|(bytes, result)| {
-                Buffer::from_bytes(result.ty, &result.dims, bytes, self.devices[0].clone(), result.memory)
+                Buffer::from_bytes(result.ty, &result.dims, None, bytes, self.devices[0].clone(), result.memory)
             })
             .collect::<Result<Vec<_>, _>>()?;
         for &index in self.donated.iter().filter(|&&index| donates(index)) {
@@ -262,6 +274,21 @@ fn submit_after(promises: &[Arc<Promise>], job: Job) {
             }
         }));
     }
+}
+
+/// Views arrays of other than row-major layouts as logical or as physical ones. This moves no elements.
+fn transpose(
+    arrays: &mut Arrays,
+    signatures: &[Signature],
+    axes: impl Fn(&Layout) -> Vec<i32>,
+    stream: mlx::Stream,
+) -> Result<(), Error> {
+    for (array, signature) in arrays.iter_mut().zip(signatures) {
+        if let Some(layout) = &signature.layout {
+            *array = mlx::transpose(array, &axes(layout), stream)?;
+        }
+    }
+    Ok(())
 }
 
 /// Schedules the outputs and sees that each is row-major in memory of its own: PJRT buffers are dense, and JAX promises

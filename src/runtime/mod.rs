@@ -14,6 +14,7 @@ mod execute;
 mod fork;
 mod host;
 mod jobs;
+mod layout;
 mod memory_limit;
 mod promise;
 
@@ -22,5 +23,6 @@ pub use client::{Client, ClientOptions, Device, MemoryStats};
 pub use completion::{Callback, Completer, Completion};
 pub use error::{Code, Error};
 pub use executable::{CompiledMemoryStats, Executable, Signature};
+pub use layout::{Layout, layout_text};
 
 pub use crate::mlx::autorelease_pool;

@@ -1,5 +1,5 @@
 //! The Layouts extension. With it jaxlib takes layouts from here and not from the program's HLO, which it would have to
-//! make. Arrays lie in row-major order: the layout follows from the rank.
+//! make.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -18,8 +18,9 @@ use super::super::executable::Executable;
 use super::super::topology::Topology;
 use super::super::types;
 use super::{Extension, shardings};
+use crate::runtime::{Layout, layout_text};
 
-/// What a `PJRT_Layouts_MemoryLayout*` points to: made once for each rank, and never freed.
+/// What a `PJRT_Layouts_MemoryLayout*` points to: made once for each order of dimensions, and never freed.
 pub(crate) struct MemoryLayout {
     /// As `xla::Layout` is written: `{1,0}`.
     text: String,
@@ -31,19 +32,49 @@ unsafe impl Handle for MemoryLayout {
     const NAME: &'static str = "PJRT_Layouts_MemoryLayout";
 }
 
-/// The layout of arrays of that rank.
-pub(crate) fn row_major(rank: usize) -> *mut MemoryLayout {
+/// The layout of arrays of that rank; None is row-major order.
+pub(crate) fn of(layout: Option<&Layout>, rank: usize) -> *mut MemoryLayout {
+    match layout {
+        None => row_major(rank),
+        Some(layout) => other(layout),
+    }
+}
+
+fn row_major(rank: usize) -> *mut MemoryLayout {
     static LAYOUTS: RwLock<Vec<&'static MemoryLayout>> = RwLock::new(Vec::new());
     let known = LAYOUTS.read().unwrap_or_else(PoisonError::into_inner).get(rank).copied();
     let layout = known.unwrap_or_else(|| {
         let mut layouts = LAYOUTS.write().unwrap_or_else(PoisonError::into_inner);
         for rank in layouts.len()..=rank {
-            let order: Vec<String> = (0..rank).rev().map(|dimension| dimension.to_string()).collect();
-            layouts.push(Box::leak(Box::new(MemoryLayout { text: format!("{{{}}}", order.join(",")) })));
+            layouts.push(MemoryLayout::forever(layout_text(None, rank)));
         }
         layouts[rank]
     });
     ptr::from_ref(layout).cast_mut()
+}
+
+fn other(layout: &Layout) -> *mut MemoryLayout {
+    static LAYOUTS: RwLock<Vec<(Layout, &'static MemoryLayout)>> = RwLock::new(Vec::new());
+    let find = |layouts: &[(Layout, &'static MemoryLayout)]| {
+        layouts.iter().find(|(known, _)| known == layout).map(|(_, memory_layout)| *memory_layout)
+    };
+    let known = find(&LAYOUTS.read().unwrap_or_else(PoisonError::into_inner));
+    let memory_layout = known.unwrap_or_else(|| {
+        let mut layouts = LAYOUTS.write().unwrap_or_else(PoisonError::into_inner);
+        find(&layouts).unwrap_or_else(|| {
+            let text = layout_text(Some(layout), layout.minor_to_major().len());
+            let memory_layout = MemoryLayout::forever(text);
+            layouts.push((layout.clone(), memory_layout));
+            memory_layout
+        })
+    });
+    ptr::from_ref(memory_layout).cast_mut()
+}
+
+impl MemoryLayout {
+    fn forever(text: String) -> &'static Self {
+        Box::leak(Box::new(Self { text }))
+    }
 }
 
 structures! {
@@ -95,7 +126,7 @@ pub(crate) struct LayoutsExtension {
     buffer_memory_layout: Function<PJRT_Layouts_PJRT_Buffer_MemoryLayout_Args>,
     topology_get_default_layout: Function<PJRT_Layouts_PJRT_Topology_GetDefaultLayout_Args>,
     pub(crate) executable_get_output_layouts: Function<PJRT_Layouts_PJRT_Executable_GetOutputLayouts_Args>,
-    executable_get_parameter_layouts: Function<PJRT_Layouts_PJRT_Executable_GetParameterLayouts_Args>,
+    pub(crate) executable_get_parameter_layouts: Function<PJRT_Layouts_PJRT_Executable_GetParameterLayouts_Args>,
 }
 
 /// The extension.
@@ -138,7 +169,7 @@ entry! {
 entry! {
     /// The layout of a buffer.
     PJRT_Layouts_PJRT_Buffer_MemoryLayout(args: PJRT_Layouts_PJRT_Buffer_MemoryLayout_Args, buffer: Buffer) {
-        args.layout = row_major(buffer.runtime().dims().len());
+        args.layout = of(buffer.runtime().layout(), buffer.runtime().dims().len());
         Ok(())
     }
 }
@@ -202,5 +233,11 @@ mod tests {
             assert_eq!(unsafe { MemoryLayout::get(row_major(rank)) }.unwrap().text, text);
             assert_eq!(row_major(rank), row_major(rank));
         }
+        let column_major = Layout::new(&[0, 1], 2).unwrap();
+        let layout = of(column_major.as_ref(), 2);
+        // SAFETY: as above.
+        assert_eq!(unsafe { MemoryLayout::get(layout) }.unwrap().text, "{0,1}");
+        assert_eq!(layout, of(Layout::new(&[0, 1], 2).unwrap().as_ref(), 2));
+        assert_ne!(layout, of(None, 2));
     }
 }

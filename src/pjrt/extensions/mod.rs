@@ -1,6 +1,7 @@
 //! Extensions of the API: a chain of structures behind `PJRT_Api.extension_start`.
 
 pub(super) mod layouts;
+pub(super) mod memory_descriptions;
 pub(super) mod profiler;
 pub(super) mod shardings;
 

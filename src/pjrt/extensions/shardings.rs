@@ -8,7 +8,7 @@ use pjrt_sys::{PJRT_Executable, PJRT_Extension_Base};
 
 use super::super::abi::{EXTENSION_TYPE_SHARDINGS, Function, structures};
 use super::super::executable::Executable;
-use super::Extension;
+use super::{Extension, memory_descriptions};
 
 structures! {
     PJRT_Shardings_PJRT_Executable_ParameterShardings_Args {
@@ -38,7 +38,7 @@ pub(super) static EXTENSION: Extension<ShardingsExtension> = Extension(Shardings
     base: PJRT_Extension_Base {
         struct_size: size_of::<ShardingsExtension>(),
         type_: EXTENSION_TYPE_SHARDINGS,
-        next: ptr::null_mut(),
+        next: memory_descriptions::EXTENSION.handle(),
     },
     executable_parameter_shardings: Some(PJRT_Shardings_PJRT_Executable_ParameterShardings),
     executable_output_shardings: Some(PJRT_Shardings_PJRT_Executable_OutputShardings),

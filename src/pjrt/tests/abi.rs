@@ -3,7 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 use super::super::abi::*;
-use super::super::extensions::{layouts, profiler, shardings};
+use super::super::extensions::{layouts, memory_descriptions, profiler, shardings};
 
 #[test]
 fn sizes_are_those_of_the_header() {
@@ -36,6 +36,9 @@ fn sizes_are_those_of_the_header() {
         ("Profiler_Extension", size_of::<profiler::ProfilerExtension>(), 40),
         ("PLUGIN_Profiler_Api", size_of::<profiler::ProfilerApi>(), 80),
         ("Shardings_Extension", size_of::<shardings::ShardingsExtension>(), 40),
+        ("MemoryDescriptions_Extension", size_of::<memory_descriptions::MemoryDescriptionsExtension>(), 40),
+        ("MemoryDescriptions", memory_descriptions::PJRT_DeviceDescription_MemoryDescriptions_Args::STRUCT_SIZE, 48),
+        ("MemoryDescription_Kind", memory_descriptions::PJRT_MemoryDescription_Kind_Args::STRUCT_SIZE, 44),
         ("MemoryLayout_Serialize", layouts::PJRT_Layouts_MemoryLayout_Serialize_Args::STRUCT_SIZE, 56),
         ("GetDefaultLayout", layouts::PJRT_Layouts_PJRT_Client_GetDefaultLayout_Args::STRUCT_SIZE, 56),
         ("GetOutputLayouts", layouts::PJRT_Layouts_PJRT_Executable_GetOutputLayouts_Args::STRUCT_SIZE, 40),
@@ -79,7 +82,7 @@ fn table_says_what_it_is() {
         types.push((base.type_, base.struct_size));
         extension = base.next;
     }
-    assert_eq!(types, [(1, 40), (4, 80), (19, 40)]);
+    assert_eq!(types, [(1, 40), (4, 80), (19, 40), (6, 40)]);
 }
 
 #[test]

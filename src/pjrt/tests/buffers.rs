@@ -117,12 +117,12 @@ fn host_layouts_are_honoured() {
     let client = Client::new();
     let buffer = client.buffer(S32, &[2, 3], &[1_i32, 2, 3, 4, 5, 6]);
     let order = [0_i64, 1];
-    let mut column_major = layout::row_major(2).unwrap();
+    let mut column_major = layout::to_c(None, 2).unwrap();
     // As jaxlib leaves it.
     column_major.struct_size = 2;
     column_major.__bindgen_anon_1.tiled.minor_to_major = order.as_ptr();
     assert_eq!(buffer.read_in::<i32>(&raw mut column_major).unwrap(), [1, 4, 2, 5, 3, 6]);
-    let mut row_major = layout::row_major(2).unwrap();
+    let mut row_major = layout::to_c(None, 2).unwrap();
     assert_eq!(buffer.read_in::<i32>(&raw mut row_major).unwrap(), [1, 2, 3, 4, 5, 6]);
     row_major.__bindgen_anon_1.tiled.num_tiles = 1;
     assert!(buffer.read_in::<i32>(&raw mut row_major).unwrap_err().is(Code::Unimplemented));

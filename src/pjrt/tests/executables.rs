@@ -37,7 +37,7 @@ impl Drop for Description {
 }
 
 /// Runs a program with one result.
-fn run(loaded: &Loaded, arguments: &[*mut PJRT_Buffer], kept: &[i64]) -> Result<Buffer, Failure> {
+pub(super) fn run(loaded: &Loaded, arguments: &[*mut PJRT_Buffer], kept: &[i64]) -> Result<Buffer, Failure> {
     let mut options = zeroed::<PJRT_ExecuteOptions>(PJRT_ExecuteOptions::STRUCT_SIZE);
     options.non_donatable_input_indices = kept.as_ptr();
     options.num_non_donatable_input_indices = kept.len();
@@ -320,8 +320,11 @@ fn programs_are_loaded_again() {
     let argument = client.buffer(F32, &[4], &[1_f32; 4]);
     assert_eq!(run(&loaded, &[argument.0], &[]).unwrap().read::<f32>().unwrap(), [2.; 4]);
     let other = Client::new();
-    let failure = call!(PJRT_Client_Load, PJRT_Client_Load_Args { client: other.0, executable: executable.0 });
-    assert!(failure.map(drop).unwrap_err().is(Code::InvalidArgument));
+    let args = call!(PJRT_Client_Load, PJRT_Client_Load_Args { client: other.0, executable: executable.0 }).unwrap();
+    let elsewhere = Loaded(args.loaded_executable);
+    assert!(run(&elsewhere, &[argument.0], &[]).map(drop).unwrap_err().is(Code::InvalidArgument));
+    let argument = other.buffer(F32, &[4], &[2_f32; 4]);
+    assert_eq!(run(&elsewhere, &[argument.0], &[]).unwrap().read::<f32>().unwrap(), [3.; 4]);
 }
 
 #[test]

@@ -5,8 +5,10 @@ mod buffers;
 mod errors;
 mod events;
 mod executables;
+mod layouts;
 mod misuse;
 mod objects;
+mod topologies;
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;

@@ -1,0 +1,44 @@
+//! Compilation for devices that need not be there.
+
+use pjrt_sys::{PJRT_Compile_Args, PJRT_Program};
+
+use super::call::{Handle, Result, check, slice, text};
+use super::executable::{Description, Executable};
+use super::topology::Topology;
+use crate::runtime::{Code, Error};
+
+/// The code of a program that a caller passes.
+///
+/// # Safety
+/// `program` is null or a caller's structure, valid while the result is used.
+///
+/// # Errors
+/// UNIMPLEMENTED for any format but MLIR.
+pub(super) unsafe fn mlir<'a>(program: *const PJRT_Program) -> Result<&'a [u8]> {
+    // SAFETY: passed on to the caller.
+    unsafe { check("PJRT_Program", program, PJRT_Program::STRUCT_SIZE) }?;
+    // SAFETY: checked.
+    let program = unsafe { &*program };
+    // SAFETY: format and code are as long as the caller says.
+    let (format, code) = unsafe {
+        (text(program.format, program.format_size), slice(program.code.cast::<u8>().cast_const(), program.code_size))
+    };
+    if format != "mlir" {
+        let message = format!("expected a program in the format mlir, not {format}");
+        return Err(Error::new(Code::Unimplemented, message));
+    }
+    Ok(code)
+}
+
+entry! {
+    /// Compiles StableHLO for the devices of a topology. A client is not needed: nothing is measured on its devices.
+    PJRT_Compile(args: PJRT_Compile_Args, topology: Topology) {
+        // SAFETY: the caller's program and options, as long as it says.
+        let (program, options) =
+            unsafe { (mlir(args.program)?, slice(args.compile_options.cast::<u8>(), args.compile_options_size)) };
+        let runtime = topology.runtime();
+        let executable = runtime.compile(program, options)?;
+        args.executable = Executable(Description::new(executable, options, runtime.platform_version())).give();
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+"""Makes the programs of the tests of src/pjrt: each *.mlir as jaxlib serializes it, at StableHLO 1.13.0.
+
+python make.py    # written with jax 0.10.2
+"""
+
+from pathlib import Path
+
+from jax._src.interpreters import mlir
+from jax._src.lib import _jax
+from jaxlib.mlir import ir
+
+for source in sorted(Path(__file__).parent.glob("*.mlir")):
+    with mlir.make_ir_context():
+        module = ir.Module.parse(source.read_text())
+        artifact = _jax.mlir.serialize_portable_artifact(module, "1.13.0", True)
+    source.with_suffix(".mlirbc").write_bytes(artifact)
