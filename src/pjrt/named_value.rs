@@ -31,7 +31,8 @@ pub(super) const fn int64_list(name: &'static CStr, values: &'static [i64]) -> P
     named(name, INT64_LIST, Union { int64_array_value: values.as_ptr() }, values.len())
 }
 
-/// A text.
+/// A text that does not change.
+#[cfg(test)]
 pub(super) const fn string(name: &'static CStr, value: &'static CStr) -> PJRT_NamedValue {
     named(name, STRING, Union { string_value: value.as_ptr() }, value.count_bytes())
 }

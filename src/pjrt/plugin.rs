@@ -2,15 +2,15 @@
 
 use pjrt_sys::{PJRT_Plugin_Attributes_Args, PJRT_Plugin_Initialize_Args};
 
-use super::named_value::{Constants, int64_list, string};
+use super::named_value::{Constants, int64_list};
 
 /// jaxlib serialises programs to the version that is reported here: the one version that the reader knows in full.
 const STABLEHLO_VERSION: [i64; 3] = [1, 13, 0];
 /// The form of Shardy's attributes that jaxlib is asked for: the oldest.
 const SDY_VERSION: [i64; 3] = [0, 0, 1];
 
-static ATTRIBUTES: Constants<4> = Constants([
-    string(c"xla_version", c"none"),
+/// There is no `xla_version`: JAX takes the absence for a plugin without XLA, and only numbers for versions.
+static ATTRIBUTES: Constants<3> = Constants([
     int64_list(c"stablehlo_current_version", &STABLEHLO_VERSION),
     int64_list(c"stablehlo_minimum_version", &STABLEHLO_VERSION),
     int64_list(c"sdy_current_version", &SDY_VERSION),

@@ -165,7 +165,7 @@ fn programs_take_and_give_their_layouts() {
     let y = client.buffer(F32, &[2, 3], &[10_f32, 20., 30., 40., 50., 60.]);
     let results = run(&loaded, [x.0, y.0]).unwrap();
     assert!(y.is_deleted() && !x.is_deleted());
-    assert_eq!(results.each_ref().map(|result| order(result)), [[0, 1], [1, 0], [0, 1], [0, 1]]);
+    assert_eq!(results.each_ref().map(order), [[0, 1], [1, 0], [0, 1], [0, 1]]);
     let [sum, transposed, same_x, same_y] = results.each_ref().map(row_major::<f32>);
     assert_eq!(sum, [11., 22., 33., 44., 55., 66.]);
     assert_eq!(transposed, [1., 4., 2., 5., 3., 6.]);

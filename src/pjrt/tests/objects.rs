@@ -1,6 +1,6 @@
 //! Client, topology, devices and memories.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 use std::ptr;
 
 use pjrt_sys::*;
@@ -181,8 +181,5 @@ fn plugin_reports_the_version_that_the_reader_knows() {
     // SAFETY: the type says that it is a list, of that length.
     let version = unsafe { std::slice::from_raw_parts(current.__bindgen_anon_1.int64_array_value, 3) };
     assert_eq!(version, [1, 13, 0]);
-    let xla = find(c"xla_version").unwrap();
-    // SAFETY: the attribute is a text.
-    let text: *const c_char = unsafe { xla.__bindgen_anon_1.string_value };
-    assert_eq!(owned(text, xla.value_size), "none");
+    assert!(find(c"xla_version").is_none(), "JAX compares it with numbers");
 }
