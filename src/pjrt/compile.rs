@@ -1,4 +1,4 @@
-//! Compilation for devices that need not be there.
+//! Compilation without a client.
 
 use pjrt_sys::{PJRT_Compile_Args, PJRT_Program};
 

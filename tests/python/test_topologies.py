@@ -1,4 +1,4 @@
-"""Devices that nobody has opened: programs compiled for them run on the device."""
+"""Devices without a client: programs compiled for them run on the client's."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
-//! The MemoryDescriptions extension: the memories of devices that need not be there. Without it, programs that are compiled
-//! for a topology know no memory kinds.
+//! The MemoryDescriptions extension: the memories of devices without a client. Without it, programs that are compiled for a
+//! topology know no memory kinds.
 
 use std::ffi::{c_char, c_int};
 use std::mem::size_of;
