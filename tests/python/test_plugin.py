@@ -273,3 +273,22 @@ def test_second_process_compiles_nothing(tmp_path):
 def test_device_is_logged_under_the_level_of_jax():
     ran = _run("import jax; jax.devices()", JAX_PLATFORMS=registration.PLATFORM, JAX_LOGGING_LEVEL="INFO")
     assert f"Platform '{registration.PLATFORM}': " in ran.stderr
+
+
+# -- layouts -------------------------------------------------------------------
+
+
+def test_layouts_are_honoured_or_refused(device):
+    """jaxlib 0.9 does not ask plugins for the layouts of arguments: there JAX refuses the program."""
+    from jax.experimental.layout import Format, Layout
+
+    sharding = jax.sharding.SingleDeviceSharding(device)
+    values = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    array = jax.device_put(values, Format(Layout(major_to_minor=(1, 0)), sharding))
+    assert array.format.layout.major_to_minor == (1, 0)
+    np.testing.assert_array_equal(np.asarray(array), values)
+    if jax.__version_info__ < (0, 10):
+        with pytest.raises(AssertionError, match="layout override"):
+            jax.jit(lambda x: x + 1)(array)
+    else:
+        np.testing.assert_array_equal(jax.jit(lambda x: x + 1)(array), values + 1)
