@@ -7,7 +7,7 @@ use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::error::{Code, Error};
 use super::executable::Executable;
 use super::layout::Layout;
-use super::{capture, fork};
+use super::{capture, fork, timeline};
 use crate::mlx::{self, Backend, DeviceKind, Stream};
 
 /// What a client is made with.
@@ -127,6 +127,7 @@ impl Client {
             (Some(backend), _) => (Stream::playing(backend)?, format!("MLX CPU (in place of {backend:?})")),
             (None, DeviceKind::Gpu) => (Stream::get(kind)?, mlx::gpu_name()?),
         };
+        timeline::open()?;
         capture::check(stream.capabilities().backend)?;
         tracing::info!("device: {name}");
         let platform_version = format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version());
@@ -181,6 +182,7 @@ impl Client {
         memory: MemoryKind,
     ) -> Result<Arc<Buffer>, Error> {
         fork::check()?;
+        let _span = timeline::span("copy", || format!("{} bytes from the host", bytes.len()));
         Buffer::from_bytes(ty, dims, layout, bytes, device.clone(), memory)
     }
 

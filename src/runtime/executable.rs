@@ -17,6 +17,7 @@ use super::error::{Code, Error};
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit;
+use super::timeline;
 use crate::lower::{self, Plan};
 use crate::mlx;
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
@@ -95,6 +96,7 @@ pub struct Executable {
 
 impl Executable {
     pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Result<Arc<Self>, Error> {
+        let mut span = timeline::span("compile", || "compile".to_owned());
         let options = proto::CompileOptionsProto::decode(options).map_err(|error| {
             Error::new(Code::InvalidArgument, format!("compile options are no CompileOptionsProto: {error}"))
         })?;
@@ -117,6 +119,7 @@ impl Executable {
             Error::new(code, error.to_string())
         })?;
         dump.write("1-read.txt", || program.to_string().into_bytes());
+        span.rename(&program.name);
         passes::run(&mut program, |index, pass, program| {
             dump.write(&format!("{}-{pass}.txt", index + 2), || program.to_string().into_bytes());
         })?;

@@ -17,6 +17,7 @@ use super::fork;
 use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
 use super::promise::Promise;
+use super::timeline;
 use crate::lower::{HostTransfers, with_host_transfers};
 use crate::mlx::{self, Array, Arrays, Launch};
 
@@ -40,6 +41,7 @@ impl Executable {
         transfers: Option<Rc<dyn HostTransfers>>,
     ) -> Result<(Vec<Arc<Buffer>>, Completion), Error> {
         fork::check()?;
+        let _span = timeline::span("call", || self.name.clone());
         if self.is_deleted() {
             return Err(Error::new(Code::FailedPrecondition, format!("executable {} has been deleted", self.name)));
         }
@@ -151,6 +153,7 @@ impl Executable {
             let mut outputs = self.plan.run_owned(arrays, stream)?;
             transpose(&mut outputs, &self.results, Layout::to_physical, stream)?;
             let (outputs, launch) = settle(outputs, taken, &self.constants, stream)?;
+            timeline::on_device(&self.name, || Completion::of(launch.clone()));
             if recorded {
                 // Its failure is the results'.
                 drop(launch.wait());
@@ -232,6 +235,7 @@ struct Deferred {
 impl Deferred {
     fn run(self, completer: Completer) {
         let Self { executable, arguments, donated, outputs, promise } = self;
+        let _span = timeline::span("program", || executable.name.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Every claim is taken, whatever becomes of the others.
             let arrays: SmallVec<[Result<Array, Error>; 4]> = arguments.iter().map(|buffer| buffer.take()).collect();

@@ -17,6 +17,7 @@ mod jobs;
 mod layout;
 mod memory_limit;
 mod promise;
+mod timeline;
 
 pub use buffer::{Buffer, BufferType, MemoryKind};
 pub use client::{Client, ClientOptions, Device, MemoryStats};

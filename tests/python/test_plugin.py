@@ -292,3 +292,32 @@ def test_layouts_are_honoured_or_refused(device):
             jax.jit(lambda x: x + 1)(array)
     else:
         np.testing.assert_array_equal(jax.jit(lambda x: x + 1)(array), values + 1)
+
+
+TRACED = """
+import jax, jax.numpy as jnp
+def more(x): return jnp.sum(x) < 100
+f = jax.jit(lambda x: jax.lax.while_loop(more, lambda x: x * 2, x))
+f(jnp.ones(3)).block_until_ready()
+"""
+
+
+def test_timeline_has_compilation_call_copy_and_device(tmp_path):
+    import json
+
+    path = tmp_path / "timeline.json"
+    ran = _run(TRACED, JAX_PLATFORMS=registration.PLATFORM, JAX_MPS_TRACE=str(path))
+    assert ran.returncode == 0, ran.stderr
+    # The format lets the closing bracket be missing.
+    events = json.loads(path.read_text() + "]")
+    spans = [event for event in events if event["ph"] == "X"]
+    assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in spans)
+    kinds = {(event["cat"], event["name"]) for event in spans}
+    assert {("compile", "jit__lambda"), ("call", "jit__lambda"), ("program", "jit__lambda"), ("device", "jit__lambda")} <= kinds
+    tracks = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    assert tracks[0] == "device" and {event["tid"] for event in spans} <= set(tracks)
+
+
+def test_timeline_that_cannot_be_written_is_an_error(tmp_path):
+    ran = _run("import jax; jax.devices()", JAX_PLATFORMS=registration.PLATFORM, JAX_MPS_TRACE=str(tmp_path / "no" / "file"))
+    assert ran.returncode != 0 and "JAX_MPS_TRACE" in ran.stderr

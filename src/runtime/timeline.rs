@@ -1,0 +1,159 @@
+//! `JAX_MPS_TRACE=file`: a timeline of compilations, calls, programs on the device and copies, in the JSON that Perfetto
+//! (ui.perfetto.dev) and chrome://tracing open.
+//!
+//! The format is Chrome's "JSON array" (Trace Event Format, section "JSON Array Format"): its closing bracket may be
+//! missing, so that the file of a process that crashed opens too.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::completion::Completion;
+use super::error::{Code, Error};
+
+struct Trace {
+    file: Mutex<File>,
+    began: Instant,
+}
+
+/// None until [`open`] was called, Some(None) when there is nothing to write.
+static TRACE: OnceLock<Option<Trace>> = OnceLock::new();
+
+/// Track of the device; threads of the host have those that follow.
+const DEVICE: u64 = 0;
+
+/// Opens the file that the environment names; once a process.
+///
+/// # Errors
+/// INVALID_ARGUMENT when it cannot be written.
+pub(super) fn open() -> Result<(), Error> {
+    if TRACE.get().is_some() {
+        return Ok(());
+    }
+    let trace = match std::env::var_os("JAX_MPS_TRACE").filter(|path| !path.is_empty()) {
+        None => None,
+        Some(path) => {
+            let cannot = |error| {
+                let path = path.to_string_lossy();
+                Error::new(Code::InvalidArgument, format!("JAX_MPS_TRACE={path}: cannot be written: {error}"))
+            };
+            let mut file = File::create(&path).map_err(cannot)?;
+            writeln!(file, "[{}", track(DEVICE, "device")).map_err(cannot)?;
+            Some(Trace { file: Mutex::new(file), began: Instant::now() })
+        }
+    };
+    // Another thread may have been first: its trace stays.
+    drop(TRACE.set(trace));
+    Ok(())
+}
+
+fn trace() -> Option<&'static Trace> {
+    TRACE.get()?.as_ref()
+}
+
+/// Something that takes time on this thread, until it is dropped.
+pub(super) struct Span(Option<(&'static Trace, &'static str, String, Instant)>);
+
+/// Begins a span; `name` is only made when somebody traces.
+pub(super) fn span(category: &'static str, name: impl FnOnce() -> String) -> Span {
+    Span(trace().map(|trace| (trace, category, name(), Instant::now())))
+}
+
+impl Span {
+    /// Names it when the name is known.
+    pub(super) fn rename(&mut self, name: &str) {
+        if let Some((_, _, old, _)) = &mut self.0 {
+            *old = name.to_owned();
+        }
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        if let Some((trace, category, name, start)) = self.0.take() {
+            trace.write(category, &name, start, Instant::now(), thread(trace));
+        }
+    }
+}
+
+/// Work on the device, from now until it is done.
+pub(super) fn on_device(name: &str, completion: impl FnOnce() -> Completion) {
+    if let Some(trace) = trace() {
+        let (name, start) = (name.to_owned(), Instant::now());
+        completion().on_ready(Box::new(move |_| trace.write("device", &name, start, Instant::now(), DEVICE)));
+    }
+}
+
+/// Number of this thread's track; its name is written at first use.
+fn thread(trace: &Trace) -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(DEVICE + 1);
+    thread_local! {
+        static NUMBER: OnceLock<u64> = const { OnceLock::new() };
+    }
+    NUMBER.with(|number| {
+        *number.get_or_init(|| {
+            let number = THREADS.fetch_add(1, Ordering::Relaxed);
+            let current = std::thread::current();
+            trace.append(&track(number, current.name().unwrap_or("python")));
+            number
+        })
+    })
+}
+
+fn track(number: u64, name: &str) -> String {
+    let process = std::process::id();
+    let name = quoted(name);
+    format!(r#"{{"name":"thread_name","ph":"M","pid":{process},"tid":{number},"args":{{"name":{name}}}}}"#)
+}
+
+impl Trace {
+    fn write(&self, category: &str, name: &str, start: Instant, end: Instant, tid: u64) {
+        let microseconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_nanos() as f64 / 1e3;
+        let (ts, dur) = (microseconds(self.began, start), microseconds(start, end));
+        let (pid, name) = (std::process::id(), quoted(name));
+        self.append(&format!(
+            r#"{{"name":{name},"cat":"{category}","ph":"X","ts":{ts:.3},"dur":{dur:.3},"pid":{pid},"tid":{tid}}}"#
+        ));
+    }
+
+    fn append(&self, event: &str) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // One write a line: what was written stays, however the process ends.
+        if let Err(error) = file.write_all(format!(",{event}\n").as_bytes()) {
+            tracing::warn!("JAX_MPS_TRACE: {error}");
+        }
+    }
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control < ' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(control))),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_those_of_json() {
+        assert_eq!(quoted("a \"b\" \\ \n ü"), r#""a \"b\" \\ \u000a ü""#);
+    }
+
+    #[test]
+    fn nothing_is_named_when_nobody_traces() {
+        drop(span("call", || unreachable!("no trace is open in these tests")));
+    }
+}
