@@ -21,7 +21,7 @@ from jax_plugins.mps.registration import PLATFORM
 
 
 QR = ("geqp3", "geqrf", "householder_product", "ormqr")
-"""What JAX promises to refuse in half precision, on every platform."""
+"""What JAX promises to refuse in float16, on every platform."""
 
 
 def register() -> None:
@@ -30,8 +30,7 @@ def register() -> None:
         rules = mlir._platform_specific_lowerings[platform]
         for primitive in group:
             rule = _with_every_method(rules[primitive].rule)
-            if primitive.name not in QR:
-                rule = _in_single_precision(primitive, rule)
+            rule = _in_single_precision(primitive, rule)
             mlir.register_lowering(primitive, rule, platform=PLATFORM)
 
 
@@ -55,7 +54,8 @@ def _in_single_precision(primitive, rule):
         return results if primitive.multiple_results else [results]
 
     def wrapped(ctx, *args, **params):
-        if not any(map(_is_half, ctx.avals_in)):
+        halves = {aval.dtype for aval in ctx.avals_in if _is_half(aval)}
+        if not halves or (primitive.name in QR and jnp.dtype("float16") in halves):
             return rule(ctx, *args, **params)
 
         def rounded(*args):
