@@ -225,6 +225,7 @@ def test_exported_random_numbers_need_no_call_of_the_plugin(device, reference):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+@pytest.mark.skipif(jax.__version_info__ >= (0, 12), reason="JAX itself refuses half precision from 0.12 on")
 def test_half_precision_matrices_are_decomposed(device):
     a = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
     symmetric = a + a.T
