@@ -143,8 +143,9 @@ def test_a_child_forked_before_the_device_is_used_may_use_it():
         "import os, warnings, jax\n"
         "warnings.simplefilter('ignore')\n"
         "child = os.fork()\n"
-        "print((jax.numpy.arange(3.0) + 1).tolist(), jax.default_backend(), flush=True)\n"
+        # One after the other: their lines must not mix.
         "child and os.waitpid(child, 0)\n"
+        "print((jax.numpy.arange(3.0) + 1).tolist(), jax.default_backend(), flush=True)\n"
     )
     assert result.stdout == "[1.0, 2.0, 3.0] mps\n" * 2, result.stderr
 
