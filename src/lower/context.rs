@@ -230,6 +230,29 @@ pub fn storage(element: ElementType) -> Option<Dtype> {
     })
 }
 
+/// An array of elements as the host holds them: row-major, integers of under 8 bits in a byte each, whose high bits
+/// ml_dtypes leaves 0, where arrays have them sign-extended.
+///
+/// # Errors
+/// What MLX refuses; when memory is short.
+pub fn array_from_host(element: ElementType, bytes: &[u8], shape: &[i32], dtype: Dtype) -> mlx::Result<Array> {
+    if element.is_small_integer() && element.is_signed_integer() {
+        let spare = 8 - element.bits();
+        let extended: Vec<u8> =
+            bytes.iter().map(|&byte| ((byte << spare).cast_signed() >> spare).cast_unsigned()).collect();
+        return Array::from_bytes(&extended, shape, dtype);
+    }
+    Array::from_bytes(bytes, shape, dtype)
+}
+
+/// What stands for a token: an empty array, which orders and carries nothing.
+///
+/// # Errors
+/// When memory is short.
+pub fn token_array() -> mlx::Result<Array> {
+    Array::from_bytes(&[], &[0], Dtype::Bool)
+}
+
 /// A static shape as MLX takes it.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ pub static ROWS: &[Row] = &[
 const NODES_PER_EVALUATION: usize = 256;
 
 fn token(_: &mut Context<'_>, _: &Op) -> Result<Lowered, LowerError> {
-    let token = Array::from_bytes(&[], &[0], Dtype::Bool)?;
+    let token = super::token_array()?;
     Ok(Lowered::one(move |_, _| Ok(token.clone())))
 }
 
@@ -194,11 +194,10 @@ fn lower_while(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
 impl Loop {
     /// Whether the program says how often it turns, and that is not much to build.
     fn is_short(&self) -> bool {
-        let Some(Counted { first: Some(first), bound: Bound::Constant(bound), .. }) = self.counted else {
+        let Some(counted @ Counted { first: Some(first), bound: Bound::Constant(bound), .. }) = &self.counted else {
             return false;
         };
-        let Some(counted) = &self.counted else { return false };
-        let trips = counted.distance(i128::from(first), i128::from(bound));
+        let trips = counted.distance(i128::from(*first), i128::from(*bound));
         trips * (self.body.plan.steps.len().max(1) as i128) <= NODES_PER_EVALUATION as i128
     }
 

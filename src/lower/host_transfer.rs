@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
-use crate::mlx::{self, Array, Dtype};
+use super::{Context, LowerError, Lowered, Row, array_from_host, shape_i32, storage, token_array};
+use crate::mlx;
 use crate::program::{HostTransfer, Op, OpKind, Type};
 
 /// Rows of the op table.
@@ -61,10 +61,6 @@ fn channel(context: &Context<'_>, op: &Op, transfer: &HostTransfer) -> Result<i6
     Err(context.unsupported(op, "there is no other device to exchange data with"))
 }
 
-fn token() -> mlx::Result<Array> {
-    Array::from_bytes(&[], &[0], Dtype::Bool)
-}
-
 fn lower_send(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let OpKind::Send(transfer) = &op.kind else { return Err(context.invalid(op, "attributes of send are missing")) };
     let channel = channel(context, op, transfer)?;
@@ -72,7 +68,7 @@ fn lower_send(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError>
         return Err(context.unsupported(op, "one array and one token expected"));
     }
     context.operand(op, 0)?;
-    let token = token()?;
+    let token = token_array()?;
     Ok(Lowered::new(move |inputs, stream| {
         let array = mlx::contiguous(inputs[0], stream)?;
         stream.evaluate(&[&array])?;
@@ -92,22 +88,15 @@ fn lower_recv(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError>
     let shape = shape_i32(&result.shape)?;
     let dtype = storage(element).ok_or_else(|| context.unsupported(op, &format!("mlx has no {element}")))?;
     let bytes = shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).product::<usize>() * dtype.size();
-    let token = token()?;
+    let token = token_array()?;
     Ok(Lowered::new(move |_, _| {
-        let mut elements = current()?.receive(channel, bytes).map_err(mlx::Error::new)?;
+        let elements = current()?.receive(channel, bytes).map_err(mlx::Error::new)?;
         if elements.len() != bytes {
             return Err(mlx::Error::new(format!(
                 "{bytes} bytes expected on channel {channel}, {} came",
                 elements.len()
             )));
         }
-        if element.is_small_integer() && element.is_signed_integer() {
-            // ml_dtypes leaves the high bits of such a byte 0; arrays hold it sign-extended.
-            let spare = 8 - element.bits();
-            for byte in &mut elements {
-                *byte = ((*byte << spare).cast_signed() >> spare).cast_unsigned();
-            }
-        }
-        Ok(smallvec::smallvec![Array::from_bytes(&elements, &shape, dtype)?, token.clone()])
+        Ok(smallvec::smallvec![array_from_host(element, &elements, &shape, dtype)?, token.clone()])
     }))
 }

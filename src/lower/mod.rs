@@ -49,7 +49,9 @@ use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 
-pub use context::{Context, Kernel, Lowered, Placement, Region, describe, shape_i32, storage};
+pub use context::{
+    Context, Kernel, Lowered, Placement, Region, array_from_host, describe, shape_i32, storage, token_array,
+};
 pub use error::LowerError;
 pub use host_transfer::{HostTransfers, with_host_transfers};
 pub use plan::{Plan, Slot, Step};

@@ -10,8 +10,8 @@ use super::error::{Code, Error};
 use super::fork;
 use super::layout::Layout;
 use super::promise::Promise;
-use crate::lower::{shape_i32, storage};
-use crate::mlx::{self, Array};
+use crate::lower::{array_from_host, shape_i32, storage, token_array};
+use crate::mlx::Array;
 use crate::program::ElementType;
 
 /// Where a buffer lies, by PJRT's names. All three are the same memory where host and device share it, and MLX manages
@@ -115,17 +115,9 @@ impl Buffer {
         promise: Arc<Promise>,
         completion: Completion,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            ty,
-            dims: dims.into(),
-            layout,
-            device,
-            memory,
-            completion,
-            promise: Some(promise),
-            deleted: AtomicBool::new(false),
-            state: Mutex::new(State { array: None, external: 0, claims: 0 }),
-        })
+        let mut buffer = Self::new(ty, dims, layout, device, memory, None, completion);
+        Arc::get_mut(&mut buffer).expect("nobody else has it yet").promise = Some(promise);
+        buffer
     }
 
     /// The promise of the array, as long as nobody has kept it.
@@ -171,7 +163,7 @@ impl Buffer {
         memory: MemoryKind,
     ) -> Result<Arc<Self>, Error> {
         let array = match ty {
-            BufferType::Token => Array::from_bytes(&[], &[0], mlx::Dtype::Bool)?,
+            BufferType::Token => token_array()?,
             BufferType::Tensor(element) => {
                 let shape = match &layout {
                     None => shape_i32(dims)?,
@@ -180,15 +172,7 @@ impl Buffer {
                 let dtype = storage(element).ok_or_else(|| {
                     Error::new(Code::Unimplemented, format!("arrays of {element} are not supported on mps"))
                 })?;
-                if element.is_small_integer() && element.is_signed_integer() {
-                    // ml_dtypes leaves the high bits of such a byte 0; arrays hold it sign-extended.
-                    let spare = 8 - element.bits();
-                    let extended: Vec<u8> =
-                        bytes.iter().map(|&byte| ((byte << spare).cast_signed() >> spare).cast_unsigned()).collect();
-                    Array::from_bytes(&extended, &shape, dtype)?
-                } else {
-                    Array::from_bytes(bytes, &shape, dtype)?
-                }
+                array_from_host(element, bytes, &shape, dtype)?
             }
         };
         Ok(Self::new(ty, dims, layout, device, memory, Some(array), Completion::ready()))

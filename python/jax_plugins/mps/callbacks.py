@@ -10,13 +10,13 @@ platforms that it serves by name; the rules of ``debug_callback_p``,
 """
 
 import dataclasses
-import functools
 
 from jax._src import callback, checkify, debugging
 from jax.interpreters import mlir
 
 from jax_plugins.mps import primitives
 from jax_plugins.mps.registration import PLATFORM
+from jax_plugins.mps.wrapping import Renamed, wrapped
 
 
 def register() -> None:
@@ -33,22 +33,18 @@ def register() -> None:
 
 
 def _open_route() -> None:
-    emit = callback.emit_python_callback
-    if getattr(emit, "_jax_mps", False):
-        return
-
-    @functools.wraps(emit)
-    def emit_python_callback(ctx, *args, **kwargs):
-        if tuple(ctx.module_context.platforms) == (PLATFORM,):
-            ctx = _as_tpu(ctx)
-            # One device: its part of the operands is the whole.
-            kwargs.pop("partitioned", None)
-        return emit(ctx, *args, **kwargs)
-
-    emit_python_callback._jax_mps = True
-    callback.emit_python_callback = emit_python_callback
+    emit = wrapped(callback.emit_python_callback, _emit_python_callback)
+    callback.emit_python_callback = emit
     if hasattr(mlir, "emit_python_callback"):
-        mlir.emit_python_callback = emit_python_callback
+        mlir.emit_python_callback = emit
+
+
+def _emit_python_callback(original, ctx, *args, **kwargs):
+    if tuple(ctx.module_context.platforms) == (PLATFORM,):
+        ctx = _as_tpu(ctx)
+        # One device: its part of the operands is the whole.
+        kwargs.pop("partitioned", None)
+    return original(ctx, *args, **kwargs)
 
 
 def _as_tpu(ctx):
@@ -57,22 +53,10 @@ def _as_tpu(ctx):
     Channels and the list of callbacks stay shared with the original.
     """
     module_context = ctx.module_context
-    backend = _Backend(module_context.get_backend())
+    backend = Renamed(module_context.get_backend(), "tpu")
     return dataclasses.replace(
         ctx,
         module_context=dataclasses.replace(
             module_context, platforms=("tpu",), backend=backend
         ),
     )
-
-
-class _Backend:
-    """Our client under another platform's name."""
-
-    platform = "tpu"
-
-    def __init__(self, client):
-        self._client = client
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)

@@ -9,13 +9,12 @@ Private parts of JAX: ``dlpack.to_dlpack`` and ``from_dlpack``,
 ``ArrayImpl.__dlpack_device__``.
 """
 
-import functools
-
 import jax
 import numpy as np
 from jax._src import array, dlpack
 
 from jax_plugins.mps.registration import PLATFORM
+from jax_plugins.mps.wrapping import wrapped
 
 CPU = 1
 """DLPack's number of the CPU."""
@@ -26,24 +25,13 @@ METAL = 8
 
 def enable() -> None:
     """Wraps JAX's functions; other platforms' arrays pass through."""
-    if getattr(dlpack.to_dlpack, "_jax_mps", False):
-        return
-    dlpack.to_dlpack = _wrapped(dlpack.to_dlpack, _to_dlpack)
+    dlpack.to_dlpack = wrapped(dlpack.to_dlpack, _to_dlpack)
     # jax.dlpack took the function by name already.
-    jax.dlpack.from_dlpack = dlpack.from_dlpack = _wrapped(
+    jax.dlpack.from_dlpack = dlpack.from_dlpack = wrapped(
         dlpack.from_dlpack, _from_dlpack
     )
     kind = array.ArrayImpl.__dlpack_device__
-    array.ArrayImpl.__dlpack_device__ = _wrapped(kind, _dlpack_device)
-
-
-def _wrapped(original, ours):
-    @functools.wraps(original)
-    def wrapped(*args, **kwargs):
-        return ours(original, *args, **kwargs)
-
-    wrapped._jax_mps = True
-    return wrapped
+    array.ArrayImpl.__dlpack_device__ = wrapped(kind, _dlpack_device)
 
 
 def _is_ours(x) -> bool:

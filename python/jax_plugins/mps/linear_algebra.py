@@ -46,20 +46,18 @@ def _with_every_method(rule):
 def _in_single_precision(primitive, rule):
     """LAPACK has no half precision: such matrices are decomposed as float32."""
 
-    def widened(*args, **params):
-        args = [
-            lax.convert_element_type(x, jnp.float32) if _is_half(x) else x for x in args
-        ]
-        results = primitive.bind(*args, **params)
-        return results if primitive.multiple_results else [results]
-
     def wrapped(ctx, *args, **params):
         halves = {aval.dtype for aval in ctx.avals_in if _is_half(aval)}
         if not halves or (primitive.name in QR and jnp.dtype("float16") in halves):
             return rule(ctx, *args, **params)
 
         def rounded(*args):
-            results = widened(*args, **params)
+            args = [
+                lax.convert_element_type(x, jnp.float32) if _is_half(x) else x
+                for x in args
+            ]
+            results = primitive.bind(*args, **params)
+            results = results if primitive.multiple_results else [results]
             return [
                 lax.convert_element_type(result, aval.dtype)
                 for result, aval in zip(results, ctx.avals_out, strict=True)
