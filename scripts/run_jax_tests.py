@@ -156,11 +156,13 @@ class Suite:
                 status = process.wait()
         seconds = time.monotonic() - started
         del self.running[path.stem]
-        collected, outcomes, running, finished = results.gather(results.read_events(lines))
+        events = results.read_events(lines)
+        usage = results.usage_of(events)
+        collected, outcomes, running, finished = results.gather(events)
         if not broken and (status not in REGULAR_STATUS or not finished):
             broken = f"crash ({signal.Signals(-status).name if status < 0 else f'status {status}'})"
         if not broken:
-            return results.FileResult(path.stem, outcomes, seconds)
+            return results.FileResult(path.stem, outcomes, seconds, usage=usage)
         if running:
             broken += f" in {running.split('::', 1)[-1]}"
         tests = collected or self.collect(path) or [f"tests/{path.name}"]

@@ -32,13 +32,32 @@ class FileResult:
     results: list[Result]
     seconds: float
     broken: str = ""
+    # Resident bytes after the first ten cases, after the last, and once the compile caches are cleared; threads then.
+    usage: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def count(self, outcome: str) -> int:
         return sum(result.outcome == outcome for result in self.results)
 
     def row(self) -> list[str]:
         counts = [self.count(outcome) for outcome in OUTCOMES]
-        return [self.file, *map(str, counts), percent(counts), f"{self.seconds:.0f}", self.broken]
+        mebibytes = [f"{self.usage[key] / 2**20:.0f}" if key in self.usage else "" for key in MEMORY]
+        threads = [str(self.usage.get(key, "")) for key in THREADS]
+        return [self.file, *map(str, counts), percent(counts), f"{self.seconds:.0f}", *mebibytes, *threads, self.broken]
+
+
+MEMORY = ("start_bytes", "peak", "end_bytes")
+THREADS = ("start_threads", "end_threads")
+
+
+def usage_of(events: list[dict[str, Any]]) -> dict[str, int]:
+    """Memory and threads of a test process at its start and its end."""
+    usage: dict[str, int] = {}
+    for event in events:
+        if event["event"] == "usage":
+            if "peak" in event:
+                usage["peak"] = event["peak"]
+            usage |= {f"{event['when']}_{key}": event[key] for key in ("bytes", "threads")}
+    return usage
 
 
 def percent(counts: list[int]) -> str:
@@ -82,11 +101,11 @@ def gather(events: list[dict[str, Any]]) -> tuple[list[str], list[Result], str, 
 def table(files: Iterable[FileResult]) -> str:
     """A Markdown table, a row for each file and the total."""
     files = sorted(files, key=lambda one: one.file)
-    head = ["file", *OUTCOMES, "% passed", "s", "note"]
+    head = ["file", *OUTCOMES, "% passed", "s", "MiB early", "after", "cleared", "threads", "after", "note"]
     counts = [sum(one.count(outcome) for one in files) for outcome in OUTCOMES]
     seconds = f"{sum(one.seconds for one in files):.0f}"
     rows = [one.row() for one in files]
-    rows.append(["**all**", *map(str, counts), percent(counts), seconds, ""])
+    rows.append(["**all**", *map(str, counts), percent(counts), seconds, *[""] * (len(MEMORY) + len(THREADS)), ""])
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(cells: list[str]) -> str:

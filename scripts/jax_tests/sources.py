@@ -21,6 +21,7 @@ NEEDS = {
     "mpmath": "mpmath",
     "opt_einsum": "opt_einsum",
     "PIL": "pillow",
+    "psutil": "psutil",
     "portpicker": "portpicker",
     "pytest": "pytest",
     "pytest_timeout": "pytest-timeout",

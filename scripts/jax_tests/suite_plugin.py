@@ -6,6 +6,7 @@ Settings come from the environment: ``JAX_SUITE_SOURCE`` (source tree of the rel
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ from typing import Any
 
 RANK = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
 LONGEST_MESSAGE = 4000
+WARM = 10
 
 
 def pytest_configure(config: Any) -> None:
@@ -42,6 +44,7 @@ class Recorder:
     def __init__(self, path: pathlib.Path) -> None:
         self.file = path.open("w", buffering=1)
         self.outcome: dict[str, Any] = {}
+        self.ended = 0
 
     def write(self, **event: Any) -> None:
         self.file.write(json.dumps(event) + "\n")
@@ -71,9 +74,27 @@ class Recorder:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self.write(event="result", test=nodeid, **self.outcome)
+        self.ended += 1
+        # What the backends need once is no growth; they are there after some cases, and not to be made sooner.
+        if self.ended == WARM:
+            self.write(event="usage", when="start", **usage())
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
+        import jax
+
+        peak = usage()
+        jax.clear_caches()
+        gc.collect()
+        self.write(event="usage", when="end", peak=peak["bytes"], **usage())
         self.write(event="finished", status=int(exitstatus))
+
+
+def usage() -> dict[str, int]:
+    """Resident bytes and threads of this process."""
+    import psutil
+
+    process = psutil.Process()
+    return {"bytes": process.memory_info().rss, "threads": process.num_threads()}
 
 
 def message_of(report: Any) -> str:

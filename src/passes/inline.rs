@@ -1,4 +1,5 @@
-//! Puts the bodies of called functions, and the decompositions of composites, in the place of the calls.
+//! Puts the bodies of called functions, the decompositions of composites, and the collectives of asynchronous starts,
+//! in the place of the calls.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
@@ -52,17 +53,24 @@ impl Inliner<'_> {
             renaming.apply(&mut op.operands);
             let callee = match &op.kind {
                 OpKind::Call { callee } => Some(callee.clone()),
+                OpKind::Composite { name, .. } if !op.regions.is_empty() => {
+                    let call = describe(function, &op);
+                    return Err(LowerError::Unimplemented(format!("{call}: composite {name} with regions")));
+                }
                 OpKind::Composite { decomposition, .. } => Some(decomposition.clone()),
                 _ => None,
             };
-            match callee {
-                Some(callee) => self.splice(function, &op, &callee, &mut ops, renaming)?,
-                None => {
-                    for region in &mut op.regions {
-                        self.block(function, region, renaming)?;
-                    }
-                    ops.push(op);
-                }
+            if let Some(callee) = callee {
+                self.splice(function, &op, &callee, &mut ops, renaming)?;
+                continue;
+            }
+            for region in &mut op.regions {
+                self.block(function, region, renaming)?;
+            }
+            match op.kind {
+                OpKind::AsyncStart => start(function, op, &mut ops, renaming)?,
+                OpKind::AsyncDone => done(function, &op, renaming)?,
+                _ => ops.push(op),
             }
         }
         renaming.apply(&mut block.results);
@@ -107,6 +115,41 @@ impl Inliner<'_> {
         }
         Ok(())
     }
+}
+
+/// MLX evaluates lazily and asynchronously as it is: what is started is simply part of the graph. The future takes the
+/// name of the value that it will hold.
+fn start(function: &Function, op: Op, ops: &mut Vec<Op>, renaming: &mut Renaming) -> Result<(), LowerError> {
+    let description = describe(function, &op);
+    let (Ok([mut body]), [future]) = (<[Block; 1]>::try_from(op.regions), &op.results[..]) else {
+        return Err(LowerError::Invalid(format!("{description}: expected one region and one result")));
+    };
+    let [value] = body.results[..] else {
+        let count = body.results.len();
+        return Err(LowerError::Unimplemented(format!("{description}: a future of {count} values")));
+    };
+    let mut arguments = Renaming::default();
+    for (&argument, &operand) in body.arguments.iter().zip(&op.operands) {
+        arguments.insert(argument, operand);
+    }
+    arguments.apply_to_block(&mut body);
+    ops.append(&mut body.ops);
+    renaming.insert(*future, arguments.get(value));
+    Ok(())
+}
+
+fn done(function: &Function, op: &Op, renaming: &mut Renaming) -> Result<(), LowerError> {
+    let (&[operand], &[result]) = (&op.operands[..], &op.results[..]) else {
+        let description = describe(function, op);
+        return Err(LowerError::Invalid(format!("{description}: expected one operand and one result")));
+    };
+    if function.ty(operand) != function.ty(result) {
+        // The start is outside of what was read: a future that a region or the program itself takes or gives.
+        let description = describe(function, op);
+        return Err(LowerError::Unimplemented(format!("{description}: a future from elsewhere")));
+    }
+    renaming.insert(result, operand);
+    Ok(())
 }
 
 /// Ops of functions that JAX itself jits have no line of the user's: the call's is the one that messages should name.

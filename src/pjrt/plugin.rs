@@ -4,8 +4,9 @@ use pjrt_sys::{PJRT_Plugin_Attributes_Args, PJRT_Plugin_Initialize_Args};
 
 use super::named_value::{Constants, int64_list};
 
-/// jaxlib serialises programs to the version that is reported here: the one version that the reader knows in full.
-const STABLEHLO_VERSION: [i64; 3] = [1, 13, 0];
+/// jaxlib serialises programs to the version that is reported here: the newest that the
+/// reader knows in full. (From 1.16 on collectives name the axes of meshes instead of listing their groups.)
+const STABLEHLO_VERSION: [i64; 3] = [1, 15, 0];
 /// The form of Shardy's attributes that jaxlib is asked for: the oldest.
 const SDY_VERSION: [i64; 3] = [0, 0, 1];
 

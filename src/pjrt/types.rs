@@ -10,7 +10,7 @@ use crate::runtime::{BufferType, Code, Error};
 const TOKEN: PJRT_Buffer_Type = 23;
 
 /// Number of each element type in `PJRT_Buffer_Type`. The numbers of 26 and above are younger than `pjrt_sys`.
-const ELEMENTS: [(PJRT_Buffer_Type, ElementType); 28] = [
+const ELEMENTS: [(PJRT_Buffer_Type, ElementType); 30] = [
     (1, ElementType::Bool),
     (2, ElementType::I8),
     (3, ElementType::I16),
@@ -39,6 +39,8 @@ const ELEMENTS: [(PJRT_Buffer_Type, ElementType); 28] = [
     (27, ElementType::F8E3M4),
     (28, ElementType::F8E8M0FNU),
     (29, ElementType::F4E2M1FN),
+    (32, ElementType::F6E2M3FN),
+    (33, ElementType::F6E3M2FN),
 ];
 
 /// The type of that number.
@@ -105,11 +107,11 @@ mod tests {
 
     #[test]
     fn every_number_comes_back() {
-        for number in 1..=29 {
+        for number in (1..=29).chain(32..=33) {
             assert_eq!(to_c(from_c(number).unwrap()), number);
         }
         assert_eq!(from_c(0).unwrap_err().code, Code::InvalidArgument);
         assert_eq!(from_c(30).unwrap_err().code, Code::Unimplemented);
-        assert_eq!(from_c(32).unwrap_err().code, Code::InvalidArgument);
+        assert_eq!(from_c(34).unwrap_err().code, Code::InvalidArgument);
     }
 }

@@ -441,6 +441,10 @@ pub enum OpKind {
     CollectivePermute {
         collective: Collective,
     },
+    /// region 0 is the collective, on operands of its own; the result is a future of what it gives.
+    AsyncStart,
+    /// Waits for a future.
+    AsyncDone,
     CrossReplicaSum {
         collective: Collective,
     },
@@ -653,6 +657,8 @@ impl OpKind {
             ReduceScatter { .. } => "reduce_scatter",
             CollectiveBroadcast { .. } => "collective_broadcast",
             CollectivePermute { .. } => "collective_permute",
+            AsyncStart => "async_start",
+            AsyncDone => "async_done",
             CrossReplicaSum { .. } => "cross-replica-sum",
             PartitionId => "partition_id",
             ReplicaId => "replica_id",

@@ -180,6 +180,6 @@ fn plugin_reports_the_version_that_the_reader_knows() {
     assert_eq!((current.type_, current.value_size), (2, 3));
     // SAFETY: the type says that it is a list, of that length.
     let version = unsafe { std::slice::from_raw_parts(current.__bindgen_anon_1.int64_array_value, 3) };
-    assert_eq!(version, [1, 13, 0]);
+    assert_eq!(version, [1, 15, 0]);
     assert!(find(c"xla_version").is_none(), "JAX compares it with numbers");
 }

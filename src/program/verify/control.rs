@@ -62,6 +62,18 @@ pub(super) fn check(checked: Checked<'_>) -> Rule {
             }
             checked.combiner(0, 1, None)
         }
+        OpKind::AsyncStart => {
+            let body = checked.region(0, operands.len())?;
+            require!(checked.types(&body.arguments) == operands, "the region takes other types than the operands'");
+            let future = Type::Future(checked.types(&body.results).into_iter().cloned().collect());
+            require!(*checked.result_type(0)? == future, "the result is {}, not {future}", checked.result_type(0)?);
+            Ok(())
+        }
+        OpKind::AsyncDone => {
+            let future = Type::Future(results.into_iter().cloned().collect());
+            require!(*checked.operand_type(0)? == future, "waits for {}, not {future}", checked.operand_type(0)?);
+            Ok(())
+        }
         OpKind::ManualComputation { in_shardings, out_shardings, .. } => {
             require!(in_shardings.len() == operands.len(), "{} in_shardings", in_shardings.len());
             require!(out_shardings.len() == results.len(), "{} out_shardings", out_shardings.len());

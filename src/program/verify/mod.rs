@@ -92,10 +92,10 @@ impl Verifier<'_> {
             let regions = match op.kind {
                 OpKind::Reduce { .. } | OpKind::ReduceWindow(_) | OpKind::Scatter(_) | OpKind::Sort { .. } => 1..=1,
                 OpKind::Map { .. } | OpKind::AllReduce { .. } | OpKind::ReduceScatter { .. } => 1..=1,
-                OpKind::ManualComputation { .. } => 1..=1,
+                OpKind::ManualComputation { .. } | OpKind::AsyncStart => 1..=1,
                 OpKind::SelectAndScatter(_) | OpKind::While | OpKind::If => 2..=2,
                 OpKind::Case => 1..=usize::MAX,
-                OpKind::Sharding { .. } => 0..=usize::MAX,
+                OpKind::Sharding { .. } | OpKind::Composite { .. } => 0..=usize::MAX,
                 _ => 0..=0,
             };
             if !regions.contains(&op.regions.len()) {

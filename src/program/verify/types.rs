@@ -169,6 +169,8 @@ pub(super) fn check(program: &Program, function: &Function, op: &Op) -> Rule {
         | GetTupleElement { .. }
         | OptimizationBarrier
         | AllReduce { .. }
+        | AsyncStart
+        | AsyncDone
         | ManualComputation { .. }
         | ShardingConstraint { .. } => control::check(checked),
         _ => Ok(()),

@@ -460,6 +460,8 @@ pub(super) fn compare(op: &Op, text: &TextOp) -> Vec<(String, Attribute)> {
             }
         }
         OpKind::Binary(_)
+        | OpKind::AsyncStart
+        | OpKind::AsyncDone
         | OpKind::Select
         | OpKind::Clamp
         | OpKind::Convert

@@ -1,7 +1,7 @@
 //! Ops that involve several devices or the host.
 #![forbid(unsafe_code)]
 
-use super::{Count, Failure, Fields, Form, ONE, SOME, form, with_regions};
+use super::{ANY, Count, Failure, Fields, Form, ONE, SOME, form, with_regions};
 use crate::program::{Attribute, Channel, Collective, HostTransfer, OpKind};
 
 const NONE: Count = Count::Exactly(0);
@@ -72,6 +72,8 @@ pub(super) const FORMS: &[Form] = &[
         let groups = fields.matrix("replica_groups")?;
         Ok(OpKind::CrossReplicaSum { collective: Collective { groups, ..Collective::default() } })
     }),
+    with_regions("async_start_v1", ANY, ONE, ONE, &[], |_| Ok(OpKind::AsyncStart)),
+    form("async_done_v1", ONE, ONE, &[], |_| Ok(OpKind::AsyncDone)),
     form("partition_id_v1", NONE, ONE, &[], |_| Ok(OpKind::PartitionId)),
     form("replica_id_v1", NONE, ONE, &[], |_| Ok(OpKind::ReplicaId)),
     form("send_v2", SOME, ONE, &["channel_id", "channel_type", "is_host_transfer", "source_target_pairs"], |fields| {

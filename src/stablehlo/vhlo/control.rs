@@ -67,19 +67,24 @@ fn custom_call(fields: &mut Fields<'_, '_>) -> Result<CustomCall, Failure> {
     })
 }
 
+const COMPOSITE: &[&str] = &["composite_attributes", "decomposition", "name", "version"];
+
+fn composite(fields: &mut Fields<'_, '_>) -> Result<OpKind, Failure> {
+    Ok(OpKind::Composite {
+        name: fields.string("name")?,
+        composite_attributes: fields.dictionary("composite_attributes")?,
+        decomposition: fields.string("decomposition")?,
+        version: fields.integer("version")?,
+    })
+}
+
 pub(super) const FORMS: &[Form] = &[
     with_regions("while_v1", ANY, ANY, TWO, &[], |_| Ok(OpKind::While)),
     with_regions("if_v1", ONE, ANY, TWO, &[], |_| Ok(OpKind::If)),
     with_regions("case_v1", ONE, ANY, SOME, &[], |_| Ok(OpKind::Case)),
     form("call_v1", ANY, ANY, &["callee"], |fields| Ok(OpKind::Call { callee: fields.string("callee")? })),
-    form("composite_v1", ANY, ANY, &["composite_attributes", "decomposition", "name", "version"], |fields| {
-        Ok(OpKind::Composite {
-            name: fields.string("name")?,
-            composite_attributes: fields.dictionary("composite_attributes")?,
-            decomposition: fields.string("decomposition")?,
-            version: fields.integer("version")?,
-        })
-    }),
+    form("composite_v1", ANY, ANY, COMPOSITE, composite),
+    with_regions("composite_v2", ANY, ANY, ANY, COMPOSITE, composite),
     form(
         "custom_call_v1",
         ANY,

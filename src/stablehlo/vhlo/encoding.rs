@@ -152,7 +152,7 @@ impl<'a> VhloAttribute<'a> {
                 mode: module.attribute_id(&mut cursor)?,
             },
             21..=25 => {
-                return Err(ReadError::unsupported(format!("VHLO attribute of kind {code}, newer than version 1.13")));
+                return Err(ReadError::unsupported(format!("VHLO attribute of kind {code}, newer than version 1.15")));
             }
             _ => return Err(ReadError::unsupported(format!("VHLO attribute of kind {code}"))),
         };

@@ -1,7 +1,8 @@
-//! The ops of VHLO 1.13 (openxla/stablehlo, stablehlo/dialect/VhloOps.td) as typed ops of the program: one table row per
+//! The ops of VHLO 1.13 to 1.15 (openxla/stablehlo, stablehlo/dialect/VhloOps.td) as typed ops of the program: one table row per
 //! op form, one file per op family.
 //!
-//! A version has exactly one form of each op: `exponential_v2` is in 1.13, `exponential_v1` and `composite_v2` are not.
+//! A version has exactly one form of each op: `exponential_v2` is in all of these, `exponential_v1` in none. Only
+//! `composite` changes: jaxlib 0.9, whose newest version is 1.13, sends `composite_v1`, all others `composite_v2`.
 #![forbid(unsafe_code)]
 
 mod collective;
@@ -127,12 +128,12 @@ pub(super) fn is_terminator(name: &str) -> bool {
 pub(super) const FUNCTION_ATTRIBUTES: &[&str] =
     &["arg_attrs", "function_type", "res_attrs", "sym_name", "sym_visibility"];
 
-/// Why a form of a known op is not part of version 1.13, for messages.
+/// Why a form of a known op is not part of these versions, for messages.
 pub(super) fn other_version(name: &str) -> Option<String> {
     let (base, _) = name.rsplit_once("_v")?;
     let known = FAMILIES.iter().flat_map(|family| family.iter()).map(|form| form.name);
     let form = known.into_iter().find(|known| known.rsplit_once("_v").is_some_and(|(known, _)| known == base))?;
-    Some(format!("VHLO 1.13 has {form}"))
+    Some(format!("VHLO 1.15 has {form}"))
 }
 
 #[cfg(test)]
@@ -147,14 +148,14 @@ mod tests {
             assert!(names.insert(form.name), "{} stands twice", form.name);
             assert!(form.attributes.is_sorted(), "{}: {:?}", form.name, form.attributes);
         }
-        // All op forms of VHLO 1.13 but func_v1 and return_v1, which the module conversion handles.
-        assert_eq!(names.len(), 115);
+        // All op forms of VHLO 1.15 but func_v1 and return_v1, which the module conversion handles; and composite_v1.
+        assert_eq!(names.len(), 118);
     }
 
     #[test]
     fn other_versions_are_named() {
         assert!(find("exponential_v1").is_none());
-        assert_eq!(other_version("exponential_v1").as_deref(), Some("VHLO 1.13 has exponential_v2"));
+        assert_eq!(other_version("exponential_v1").as_deref(), Some("VHLO 1.15 has exponential_v2"));
         assert_eq!(other_version("collective_reduce_v1"), None);
     }
 }

@@ -2,8 +2,9 @@
 
     python make.py [--texts FOLDER]
 
-Writes all_ops.mlirbc (every op form of VHLO 1.13, and constants of every element type) from all_ops.mlir, and
-beside it, for that file and for each file of ../stablehlo-1.13, NAME.mlir.xz: jaxlib's own reading of the very
+Writes all_ops.mlirbc (every op form of VHLO 1.13, and constants of every element type) from all_ops.mlir,
+version_1_15.mlirbc (the op forms that are younger) from version_1_15.mlir, and beside them, for these files and for
+each file of ../stablehlo-1.13, NAME.mlir.xz: jaxlib's own reading of the very
 bytes, as MLIR's generic text. With --texts only such texts, beside each file of FOLDER.
 """
 
@@ -17,25 +18,26 @@ from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import stablehlo
 
 HERE = Path(__file__).parent
-TARGET = "1.13.0"
+TARGETS = {"all_ops": "1.13.0", "version_1_15": "1.15.0"}
 
 
 def keep_results(module):
     """Uses all results at the end of each function: serialization drops dead ops."""
     for function in module.body.operations:
         ops = list(function.regions[0].blocks[0].operations)
-        results = [result for op in ops for result in op.results if not str(result.type).startswith("tuple")]
+        unusable = ("tuple", "!stablehlo.future")
+        results = [result for op in ops for result in op.results if not str(result.type).startswith(unusable)]
         if results:
             with ir.InsertionPoint(ops[-1]), ir.Location.unknown():
                 stablehlo.custom_call([], results, "keep", has_side_effect=True)
 
 
-def write_bytes(source, target):
+def write_bytes(source, target, version):
     with mlir.make_ir_context():
         module = ir.Module.parse(source.read_text())
         keep_results(module)
         module.operation.verify()
-        target.write_bytes(_jax.mlir.serialize_portable_artifact(module, TARGET, True))
+        target.write_bytes(_jax.mlir.serialize_portable_artifact(module, version, True))
 
 
 def write_text(source, folder):
@@ -52,6 +54,8 @@ if sys.argv[1:2] == ["--texts"]:
     for artifact in sorted(folder.glob("*.mlirbc")):
         write_text(artifact, folder)
 else:
-    write_bytes(HERE / "all_ops.mlir", HERE / "all_ops.mlirbc")
-    for artifact in [HERE / "all_ops.mlirbc", *sorted((HERE.parent / "stablehlo-1.13").glob("*.mlirbc"))]:
+    for name, version in TARGETS.items():
+        write_bytes(HERE / f"{name}.mlir", HERE / f"{name}.mlirbc", version)
+    made = [HERE / f"{name}.mlirbc" for name in TARGETS]
+    for artifact in [*made, *sorted((HERE.parent / "stablehlo-1.13").glob("*.mlirbc"))]:
         write_text(artifact, HERE)
