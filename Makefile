@@ -18,7 +18,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 	Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
 
-.PHONY: help venv build demo test lint test-rust test-python test-metal smoke bench soak check-macos clean
+.PHONY: help venv build demo test lint test-rust test-python test-metal smoke bench bench-dispatch soak check-macos clean
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
@@ -41,6 +41,7 @@ build: $(VENV)/.built ## build the wheel (release) and install it in the environ
 lint: $(VENV)/.ready ## cargo fmt and clippy, warnings are errors; the CI workflows
 	cargo fmt --all --check
 	$(ENVIRONMENT); cargo clippy --locked --all-targets -- -D warnings
+	$(ENVIRONMENT); cargo clippy --locked --lib --features python -- -D warnings
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(VENV)/bin/zizmor --offline --quiet --no-progress .github/workflows
 
@@ -64,6 +65,9 @@ test-metal: build ## tests with the CPU in Metal's place: its placements and ref
 
 smoke: build ## the same wheel under the oldest, a middle and the newest JAX
 	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl
+
+bench-dispatch: $(VENV)/.ready ## the plugin's share of a cached call
+	$(ENVIRONMENT); cargo bench --locked --bench dispatch
 
 soak: build ## ten minutes of mixed programs on eight threads
 	$(PY) scripts/soak.py $(ARGS)

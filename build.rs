@@ -3,7 +3,8 @@
 
 use std::{env, error::Error};
 
-const PROTOS: [&str; 3] = ["proto/compile_options.proto", "proto/device_assignment.proto", "proto/op_sharding.proto"];
+const PROTOS: [&str; 4] =
+    ["proto/compile_options.proto", "proto/device_assignment.proto", "proto/op_sharding.proto", "proto/xplane.proto"];
 
 /// From `site-packages/jax_plugins/mps/` to `site-packages/mlx/lib/`.
 const MLX_LIB_FROM_PLUGIN: &str = "../../mlx/lib";
@@ -11,8 +12,8 @@ const MLX_LIB_FROM_PLUGIN: &str = "../../mlx/lib";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=proto");
-    // All three are package `xla`, so prost writes one file: $OUT_DIR/xla.rs,
-    // which src/proto.rs includes.
+    // prost writes one file for each package, which src/proto.rs includes:
+    // $OUT_DIR/xla.rs and $OUT_DIR/tensorflow.profiler.rs.
     prost_build::Config::new().btree_map(["."]).compile_protos(&PROTOS, &["proto"])?;
     link_paths()
 }
@@ -26,6 +27,11 @@ fn link_paths() -> Result<(), Box<dyn Error>> {
     println!("cargo:rustc-link-arg-cdylib=-Wl,-rpath,{origin}/{MLX_LIB_FROM_PLUGIN}");
     if macos {
         println!("cargo:rustc-link-arg-cdylib=-Wl,-install_name,@rpath/libjax_mps.dylib");
+        if env::var_os("CARGO_FEATURE_PYTHON").is_some() {
+            // Python's symbols are those of the process, whatever its Python is called. scripts/check_macos checks that
+            // nothing else is left undefined.
+            println!("cargo:rustc-link-arg-cdylib=-Wl,-undefined,dynamic_lookup");
+        }
     }
     // A wheel must not name folders of the machine that built it; everything
     // else (tests, benches, a dylib used from target/) runs against the MLX it

@@ -53,6 +53,8 @@ def build_environment() -> dict[str, str]:
     Whatever the caller's environment already sets stays as it is.
     """
     found = {"MLX_PREFIX": _mlx_prefix(), "PROTOC": _protoc()}
+    # pyo3 is built for the stable ABI, and so not for the Python that it would find.
+    found["PYO3_NO_PYTHON"] = "1"
     if sys.platform == "darwin":
         # bindgen uses Xcode's libclang, which comes with the compiler.
         found["MACOSX_DEPLOYMENT_TARGET"] = MACOS_TARGET
@@ -127,7 +129,8 @@ def _build_library(*, for_wheel: bool) -> pathlib.Path:
     if for_wheel:
         # Leaves the build machine's folders out (build.rs).
         environment["JAX_MPS_WHEEL"] = "1"
-    command = [_cargo(), "build", "--release", "--locked", "--lib"]
+    # Python's processes load this library: the module behind jax_plugins.mps.memory_info() is in it.
+    command = [_cargo(), "build", "--release", "--locked", "--lib", "--features", "python"]
     command.append("--message-format=json-render-diagnostics")
     messages = _output(command, cwd=ROOT, env=environment).splitlines()
     artifacts = (m for m in map(json.loads, messages) if "filenames" in m)

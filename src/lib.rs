@@ -13,6 +13,8 @@ pub mod passes;
 pub mod pjrt;
 pub mod program;
 pub mod proto;
+#[cfg(feature = "python")]
+mod python;
 pub mod runtime;
 pub mod stablehlo;
 

@@ -15,6 +15,12 @@ from toolchain import DEPLOYMENT_TARGET, MLX, ROOT, RUST, SDK, WHEEL_PLATFORM
 PLUGIN = "jax_plugins/mps/libjax_mps.dylib"
 # The second is of mlx-rs: rustc exports what any crate marks as not to be mangled. Nobody looks it up.
 EXPORTS = {"_GetPjrtApi", "_default_mlx_error_handler"}
+# The Python module of the cargo feature `python`, which the wheel's library is built with. What such a library needs of
+# Python, whatever process loads it must have: the symbols of the stable ABI, looked up in no library by name.
+PYTHON_EXPORT = "_PyInit__native"
+PYTHON_SYMBOL = re.compile(r"__?Py")
+STABLE_ABI = pathlib.Path(__file__).with_name("stable_abi.txt")
+FLAT_LOOKUP = 0xFE
 # Needed on a Mac alone: without these its code was left out.
 IMPORTS = {"_objc_autoreleasePoolPush", "_objc_autoreleasePoolPop"}
 INSTALL_NAME = "@rpath/libjax_mps.dylib"
@@ -72,8 +78,8 @@ def check_wheel(wheel: pathlib.Path, contents: dict[str, bytes]) -> list[str]:
     return problems
 
 
-def check_library(content: bytes) -> list[str]:
-    """Architecture, load commands, exports, imports, paths."""
+def check_library(content: bytes, python: bool = True) -> list[str]:
+    """Architecture, load commands, exports, imports, paths; ``python``: whether it has the Python module."""
     problems = []
 
     def expect(holds: bool, problem: str) -> None:
@@ -94,7 +100,8 @@ def check_library(content: bytes) -> list[str]:
     expect(library.has_code_signature, "not signed")
 
     exports = {symbol.name for symbol in library.exported_symbols}
-    expect(exports == EXPORTS, f"exports {sorted(exports)[:10]} instead of {sorted(EXPORTS)}")
+    wanted = EXPORTS | {PYTHON_EXPORT} if python else EXPORTS
+    expect(exports == wanted, f"exports {sorted(exports)[:10]} instead of {sorted(wanted)}")
     identity = lief.MachO.LoadCommand.TYPE.ID_DYLIB
     names = [each.name for each in library.libraries if each.command == identity]
     expect(names == [INSTALL_NAME], f"install name {names}")
@@ -106,7 +113,7 @@ def check_library(content: bytes) -> list[str]:
     loaded = [each.name for each in library.libraries if each.command != identity]
     expect(MLX_NAME in loaded, "does not load MLX")
     problems += [f"loads {name}" for name in loaded if name not in SYSTEM and name != MLX_NAME]
-    problems += missing_symbols(library, loaded)
+    problems += missing_symbols(library, loaded, stable_abi() if python else set())
 
     for path in {str(ROOT), str(RUST), str(pathlib.Path.home())}:
         # Root's home and the like are too short to mean anything by themselves.
@@ -115,8 +122,8 @@ def check_library(content: bytes) -> list[str]:
     return problems
 
 
-def missing_symbols(library: lief.MachO.Binary, loaded: list[str]) -> list[str]:
-    """Undefined symbols that the library named for each does not offer."""
+def missing_symbols(library: lief.MachO.Binary, loaded: list[str], of_process: set[str]) -> list[str]:
+    """Undefined symbols that the library named for each does not offer; ``of_process``: those that name none."""
     # The container must outlive what is read from it.
     container = lief.MachO.parse(str(MLX / "lib" / "libmlx.dylib"))
     offered = {MLX_NAME: {symbol.name for symbol in container.at(0).exported_symbols}}
@@ -125,11 +132,23 @@ def missing_symbols(library: lief.MachO.Binary, loaded: list[str]) -> list[str]:
     for symbol in undefined_symbols(library):
         # Two-level namespace: the high byte is the position of the library.
         ordinal = symbol.description >> 8 & 0xFF
-        if not 1 <= ordinal <= len(loaded):
+        if PYTHON_SYMBOL.match(symbol.name):
+            if symbol.name not in of_process:
+                where = "Python's stable ABI" if of_process else "a library without the Python module"
+                problems.append(f"{symbol.name} is not of {where}")
+            elif ordinal != FLAT_LOOKUP:
+                problems.append(f"{symbol.name} is looked up in one library, and each Python has its own")
+        elif not 1 <= ordinal <= len(loaded):
             problems.append(f"{symbol.name} is looked up in no library by name")
         elif symbol.name not in offered.get(loaded[ordinal - 1], set()):
             problems.append(f"{symbol.name} is not in {loaded[ordinal - 1]}")
     return problems
+
+
+def stable_abi() -> set[str]:
+    """Symbols that every CPython has from 3.11 on, with the underscore before every C symbol of Mach-O."""
+    lines = STABLE_ABI.read_text().splitlines()
+    return {f"_{line}" for line in lines if not line.startswith("#")}
 
 
 def undefined_symbols(library: lief.MachO.Binary) -> list[lief.MachO.Symbol]:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::LowerError;
 use super::plan::Plan;
-use crate::mlx::{self, Array, Arrays, Capabilities, Dtype, Stream};
+use crate::mlx::{self, Array, Arrays, Capabilities, Dtype, HostBytes, Stream};
 use crate::program::{Block, ElementType, Function, Literal, Op, OpKind, Program, TensorType, Type, ValueId};
 
 /// What runs for one op at every call: operands (then captured values) in, results out. It only builds MLX's graph;
@@ -235,14 +235,21 @@ pub fn storage(element: ElementType) -> Option<Dtype> {
 ///
 /// # Errors
 /// What MLX refuses; when memory is short.
-pub fn array_from_host(element: ElementType, bytes: &[u8], shape: &[i32], dtype: Dtype) -> mlx::Result<Array> {
-    if element.is_small_integer() && element.is_signed_integer() {
-        let spare = 8 - element.bits();
-        let extended: Vec<u8> =
-            bytes.iter().map(|&byte| ((byte << spare).cast_signed() >> spare).cast_unsigned()).collect();
-        return Array::from_bytes(&extended, shape, dtype);
-    }
-    Array::from_bytes(bytes, shape, dtype)
+pub fn array_from_host(
+    element: ElementType,
+    bytes: &(impl HostBytes + ?Sized),
+    shape: &[i32],
+    dtype: Dtype,
+) -> mlx::Result<Array> {
+    let spare = 8usize.saturating_sub(element.bits());
+    let extends = element.is_small_integer() && element.is_signed_integer();
+    Array::from_host(bytes, shape, dtype, |all| {
+        if extends {
+            for byte in all {
+                *byte = ((*byte << spare).cast_signed() >> spare).cast_unsigned();
+            }
+        }
+    })
 }
 
 /// What stands for a token: an empty array, which orders and carries nothing.

@@ -44,9 +44,7 @@ fn lower_map(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> 
 
 /// One element as an integer; waits for it.
 fn read_integer(array: &Array, stream: Stream) -> mlx::Result<i64> {
-    stream.evaluate(&[array])?;
-    let array = if array.is_row_contiguous()? { array.clone() } else { mlx::contiguous(array, stream)? };
-    stream.evaluate(&[&array])?;
+    let array = mlx::for_host(array, stream)?;
     let bytes = array.as_bytes()?;
     let mut wide = [0u8; 8];
     let signed = matches!(array.dtype(), Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64);

@@ -70,8 +70,7 @@ fn lower_send(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError>
     context.operand(op, 0)?;
     let token = token_array()?;
     Ok(Lowered::new(move |inputs, stream| {
-        let array = mlx::contiguous(inputs[0], stream)?;
-        stream.evaluate(&[&array])?;
+        let array = mlx::for_host(inputs[0], stream)?;
         current()?.send(channel, array.as_bytes()?.to_vec()).map_err(mlx::Error::new)?;
         Ok(smallvec::smallvec![token.clone()])
     }))
@@ -97,6 +96,6 @@ fn lower_recv(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError>
                 elements.len()
             )));
         }
-        Ok(smallvec::smallvec![array_from_host(element, &elements, &shape, dtype)?, token.clone()])
+        Ok(smallvec::smallvec![array_from_host(element, elements.as_slice(), &shape, dtype)?, token.clone()])
     }))
 }

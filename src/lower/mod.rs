@@ -27,6 +27,7 @@ mod gather;
 mod host_transfer;
 mod indexing;
 mod linear_algebra;
+mod observer;
 mod origin;
 #[cfg(test)]
 mod placement;
@@ -46,6 +47,7 @@ pub mod testing;
 mod top_k;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -54,7 +56,8 @@ pub use context::{
 };
 pub use error::LowerError;
 pub use host_transfer::{HostTransfers, with_host_transfers};
-pub use plan::{Plan, Slot, Step};
+pub use observer::{StepObserver, with_step_observer};
+pub use plan::{Origin, Plan, Slot, Step};
 pub use small_types::value as small_float_value;
 
 use crate::mlx::{Array, Capabilities, Dtype};
@@ -287,8 +290,7 @@ impl Builder<'_> {
             .map(|(&result, (dtype, shape))| (self.new_slot(result), dtype, shape))
             .collect();
         self.plan.steps.push(Step {
-            name: op.kind.full_name(),
-            location: op.location.to_string(),
+            origin: Arc::new(Origin { name: op.kind.full_name(), location: op.location.clone() }),
             kernel: lowered.kernel,
             placement: match lowered.placement {
                 Placement::Device if touches_f64 && !self.capabilities.float64 => Placement::Cpu,

@@ -3,11 +3,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
 use super::context::{Kernel, Placement};
+use super::observer;
 use crate::mlx::{self, Array, Arrays, DeviceKind, Dtype, Stream};
+use crate::program::Location;
 
 /// Index of an array during a run.
 pub type Slot = u32;
@@ -15,12 +18,18 @@ pub type Slot = u32;
 /// A result's slot, with the dtype and (but in scalar regions) the shape that it has.
 pub type Output = (Slot, Dtype, Option<Box<[i32]>>);
 
+/// Which op a step is, for messages, dumps and profiles.
+pub struct Origin {
+    /// Op name: `stablehlo.add`.
+    pub name: String,
+    /// Where it comes from.
+    pub location: Location,
+}
+
 /// One op.
 pub struct Step {
-    /// Op name, for messages and dumps.
-    pub name: String,
-    /// Source position, for messages.
-    pub location: String,
+    /// Which one. Profiles keep it when the plan has gone.
+    pub origin: Arc<Origin>,
     /// What runs.
     pub kernel: Kernel,
     /// Where.
@@ -88,14 +97,16 @@ impl Plan {
         self.run_frame(frame, stream)
     }
 
-    fn run_frame(&self, mut frame: Vec<Option<Array>>, stream: Stream) -> mlx::Result<Arrays> {
+    fn run_frame(&self, mut frame: Vec<Option<Array>>, device: Stream) -> mlx::Result<Arrays> {
         for (slot, array) in &self.constants {
             frame[*slot as usize] = Some(array.clone());
         }
-        let cpu = if stream.kind() == DeviceKind::Cpu { stream } else { Stream::get(DeviceKind::Cpu)? };
+        let cpu = if device.kind() == DeviceKind::Cpu { device } else { Stream::get(DeviceKind::Cpu)? };
+        let observer = observer::current();
         for step in &self.steps {
+            let began = observer.as_ref().map(|_| Instant::now());
             let stream = match step.placement {
-                Placement::Device | Placement::Regions => stream,
+                Placement::Device | Placement::Regions => device,
                 Placement::Cpu => cpu,
             };
             let results = {
@@ -104,7 +115,13 @@ impl Plan {
                     .iter()
                     .map(|&slot| frame[slot as usize].as_ref().expect("slots are freed after their last use"))
                     .collect();
-                (step.kernel)(&inputs, stream).map_err(|error| step.explain(&error))?
+                let run = |inputs: &[&Array]| (step.kernel)(inputs, stream).map_err(|error| step.explain(&error));
+                if step.placement == Placement::Cpu && !device.capabilities().host_visible_memory {
+                    let copies = for_the_host(&inputs, device)?;
+                    run(&copies.iter().collect::<SmallVec<[&Array; 8]>>())?
+                } else {
+                    run(&inputs)?
+                }
             };
             step.check(&results)?;
             for ((slot, _, _), result) in step.outputs.iter().zip(results) {
@@ -113,14 +130,32 @@ impl Plan {
             for &slot in &step.free {
                 frame[slot as usize] = None;
             }
+            // Only now: what has no other user any more can be reused in place when the observer evaluates.
+            if let (Some(observer), Some(began)) = (&observer, began) {
+                let results: SmallVec<[&Array; 2]> =
+                    step.outputs.iter().filter_map(|(slot, _, _)| frame[*slot as usize].as_ref()).collect();
+                observer.built(step, began, &results, stream).map_err(|error| step.explain(&error))?;
+            }
         }
         Ok(self.results.iter().map(|&slot| frame[slot as usize].clone().expect("results are never freed")).collect())
     }
 }
 
+/// Copies that a step on the host's processor may read. Of the arrays that it reads MLX's CUDA backend moves those to the
+/// host's memory in time that the same evaluation computes, and only those.
+fn for_the_host(inputs: &[&Array], device: Stream) -> mlx::Result<SmallVec<[Array; 8]>> {
+    inputs
+        .iter()
+        .map(|&input| {
+            let is_there = input.size() == 0 || !device.capabilities().holds(input.dtype());
+            if is_there { Ok(input.clone()) } else { mlx::duplicate(input, device) }
+        })
+        .collect()
+}
+
 impl Step {
     fn explain(&self, error: &mlx::Error) -> mlx::Error {
-        mlx::Error::new(format!("{} at {}: {}", self.name, self.location, error.message))
+        mlx::Error::new(format!("{} at {}: {}", self.origin.name, self.origin.location, error.message))
     }
 
     /// A kernel that breaks its promise would make a wrong answer look right: refused here, at the cost of a comparison.
@@ -156,7 +191,7 @@ impl Plan {
             writeln!(
                 formatter,
                 "{:indent$}{outputs:?} = {}{place} {:?} free {:?} // {}",
-                "", step.name, step.inputs, step.free, step.location
+                "", step.origin.name, step.inputs, step.free, step.origin.location
             )?;
             for plan in &step.nested {
                 plan.print(formatter, indent + 4)?;

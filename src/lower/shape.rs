@@ -283,7 +283,7 @@ fn iota(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         .ok()
         .filter(|&axis| axis < result.rank())
         .ok_or_else(|| context.invalid(op, "dimension out of range"))?;
-    let bytes = counting(result.element, result.shape[axis])
+    let bytes = counting(result.element, result.shape[axis])?
         .ok_or_else(|| context.unsupported(op, "counting in this element type"))?;
     let dtype = storage(result.element).ok_or_else(|| context.unsupported(op, "mlx has no such dtype"))?;
     let mut aligned = vec![1; result.rank()];
@@ -295,10 +295,14 @@ fn iota(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     }))
 }
 
-/// `0..count` in the element type, wrapping as the type does.
-fn counting(element: ElementType, count: i64) -> Option<Vec<u8>> {
+/// `0..count` in the element type, wrapping as the type does; None for types that do not count.
+fn counting(element: ElementType, count: i64) -> mlx::Result<Option<Vec<u8>>> {
     use ElementType::*;
     let mut bytes = Vec::new();
+    let length = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(element.bytes());
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| mlx::Error::new(format!("[malloc] Unable to allocate {length} bytes.")))?;
     for value in 0..count {
         match element {
             // The low bits, extended as storage wants.
@@ -316,10 +320,10 @@ fn counting(element: ElementType, count: i64) -> Option<Vec<u8>> {
                 bytes.extend(0f32.to_le_bytes());
             }
             _ if element.is_integer() => bytes.extend(&value.to_le_bytes()[..element.bytes()]),
-            _ => return None,
+            _ => return Ok(None),
         }
     }
-    Some(bytes)
+    Ok(Some(bytes))
 }
 
 fn get_dimension_size(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
@@ -374,7 +378,7 @@ mod tests {
 
     #[test]
     fn counts_in_small_integers_with_wrap() {
-        assert_eq!(counting(ElementType::I4, 10).unwrap()[7..], [7, 0xf8, 0xf9]);
-        assert_eq!(counting(ElementType::U2, 5).unwrap(), [0, 1, 2, 3, 0]);
+        assert_eq!(counting(ElementType::I4, 10).unwrap().unwrap()[7..], [7, 0xf8, 0xf9]);
+        assert_eq!(counting(ElementType::U2, 5).unwrap().unwrap(), [0, 1, 2, 3, 0]);
     }
 }

@@ -1,6 +1,6 @@
 //! The array handle.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fmt;
 
 use mlx_sys::mlx_array;
@@ -84,6 +84,15 @@ impl Array {
         self.0.as_ptr()
     }
 
+    /// Takes a handle over.
+    ///
+    /// # Safety
+    /// Nothing else owns the handle, which is not empty.
+    pub(super) unsafe fn from_raw(raw: mlx_array) -> Self {
+        // SAFETY: passed on to the caller.
+        Array(unsafe { mlx_rs::Array::from_ptr(raw) })
+    }
+
     /// Runs an mlx-c function that writes one array.
     pub(super) fn build(call: impl FnOnce(*mut mlx_array) -> c_int) -> Result<Array> {
         // SAFETY: an empty handle, filled by the call below or freed with the wrapper.
@@ -93,39 +102,6 @@ impl Array {
         let array = Array(unsafe { mlx_rs::Array::from_ptr(raw) });
         error::check(status)?;
         Ok(array)
-    }
-
-    /// An array from row-major little-endian bytes, copied.
-    ///
-    /// # Errors
-    /// When the byte count is not that of the shape, or memory is short.
-    pub fn from_bytes(bytes: &[u8], shape: &[i32], dtype: Dtype) -> Result<Array> {
-        error::install_handler();
-        let count = shape.iter().try_fold(dtype.size(), |product, &size| {
-            usize::try_from(size).ok().and_then(|size| product.checked_mul(size))
-        });
-        if count != Some(bytes.len()) {
-            return Err(error::Error::new(format!("{} bytes given for shape {shape:?} of {dtype:?}", bytes.len())));
-        }
-        // mlx-c copies with the element type's alignment assumed: an unaligned input goes through an aligned copy.
-        let aligned: Vec<u64>;
-        let mut data = bytes.as_ptr();
-        if !data.cast::<u64>().is_aligned() {
-            let mut words = vec![0u64; bytes.len().div_ceil(8)];
-            // SAFETY: `words` has at least as many bytes as `bytes`, and the two do not overlap.
-            unsafe { std::ptr::copy_nonoverlapping(data, words.as_mut_ptr().cast(), bytes.len()) };
-            aligned = words;
-            data = aligned.as_ptr().cast();
-        }
-        // SAFETY: `data` points to as many bytes as shape and dtype say, checked above; mlx-c copies them.
-        let raw = unsafe {
-            mlx_sys::mlx_array_new_data(data.cast::<c_void>(), shape.as_ptr(), shape.len() as c_int, dtype.raw())
-        };
-        if raw.ctx.is_null() {
-            return Err(error::last());
-        }
-        // SAFETY: a fresh handle that nothing else owns.
-        Ok(Array(unsafe { mlx_rs::Array::from_ptr(raw) }))
     }
 
     /// A rank-0 array of the value's bytes.
@@ -173,7 +149,20 @@ impl Array {
         Ok(answer)
     }
 
-    /// Address of the first element. The array must have been evaluated; the memory lives as long as some handle does.
+    /// Where the elements lie, as something to compare: arrays that share elements share it. The array must have been
+    /// evaluated; it need not be available.
+    ///
+    /// # Errors
+    /// When there is no data.
+    pub fn place(&self) -> Result<Place> {
+        let (mut allocation, mut offset) = (std::ptr::null(), 0);
+        // SAFETY: the handle is valid, the other two are locals.
+        error::check(unsafe { mlx_sys::jax_mps_array_place(self.raw(), &mut allocation, &mut offset) })?;
+        Ok(Place { allocation: allocation.addr(), offset })
+    }
+
+    /// Address of the first element for the host. The array must be one that the host may look at: see
+    /// [`super::for_host`]. The memory lives as long as some handle does.
     ///
     /// # Errors
     /// When there is no data.
@@ -184,7 +173,8 @@ impl Array {
         Ok(data.cast_const().cast())
     }
 
-    /// The elements as bytes. The array must be evaluated, available (its launch waited for) and row-contiguous.
+    /// The elements as bytes. The array must be row-contiguous, and one that the host may look at: see
+    /// [`super::for_host`].
     ///
     /// # Errors
     /// When it is not evaluated or not row-contiguous.
@@ -218,6 +208,13 @@ impl fmt::Debug for Array {
         // Never the elements: printing them would evaluate.
         write!(formatter, "Array({:?}, {:?})", self.dtype(), self.shape())
     }
+}
+
+/// Where the elements of an array lie: an allocation of MLX's, and bytes from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    allocation: usize,
+    offset: i64,
 }
 
 /// Host types that become rank-0 arrays.

@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub host_functions: bool,
     /// Whether the host may read and write arrays in place between evaluations.
     pub host_visible_memory: bool,
+    /// Whether the device reads memory of the host that MLX did not allocate, in place.
+    pub borrows_host_memory: bool,
     /// Whether scatter takes elements of 8 bytes (sums of complex numbers always go).
     pub scatters_8_bytes: bool,
     /// Greatest number of index arrays of one gather or scatter: with the others they fill the 31 buffers of a Metal kernel.
@@ -56,6 +58,7 @@ const CPU: Capabilities = Capabilities {
     float64: true,
     host_functions: true,
     host_visible_memory: true,
+    borrows_host_memory: false,
     scatters_8_bytes: true,
     index_arrays: usize::MAX,
     stable_sort: true,
@@ -73,6 +76,7 @@ const METAL: Capabilities = Capabilities {
     float64: false,
     host_functions: false,
     host_visible_memory: true,
+    borrows_host_memory: true,
     scatters_8_bytes: false,
     index_arrays: 20,
     stable_sort: false,
@@ -90,6 +94,7 @@ const CUDA: Capabilities = Capabilities {
     backend: Backend::Cuda,
     // Device memory that the host must not touch while a kernel runs.
     host_visible_memory: false,
+    borrows_host_memory: false,
     index_arrays: 20,
     fft_length: i32::MAX,
     ..METAL

@@ -42,15 +42,38 @@ pub fn limit() -> Result<usize> {
     read(mlx_sys::mlx_get_memory_limit)
 }
 
-/// Sets how many bytes the allocator keeps for reuse.
+fn set(call: unsafe extern "C" fn(*mut usize, usize) -> std::ffi::c_int, bytes: usize) -> Result<usize> {
+    error::install_handler();
+    let mut before = 0;
+    // SAFETY: mlx-c's setters write one usize.
+    error::check(unsafe { call(&mut before, bytes) })?;
+    Ok(before)
+}
+
+/// Sets how many bytes the allocator keeps for reuse; gives what it was.
 ///
 /// # Errors
 /// As [`active`].
-pub fn set_cache_limit(bytes: usize) -> Result<()> {
+pub fn set_cache_limit(bytes: usize) -> Result<usize> {
+    set(mlx_sys::mlx_set_cache_limit, bytes)
+}
+
+/// Sets [`limit`]; gives what it was.
+///
+/// # Errors
+/// As [`active`].
+pub fn set_limit(bytes: usize) -> Result<usize> {
+    set(mlx_sys::mlx_set_memory_limit, bytes)
+}
+
+/// Makes [`peak`] begin anew.
+///
+/// # Errors
+/// As [`active`].
+pub fn reset_peak() -> Result<()> {
     error::install_handler();
-    let mut before = 0;
-    // SAFETY: writes one usize.
-    error::check(unsafe { mlx_sys::mlx_set_cache_limit(&mut before, bytes) })
+    // SAFETY: no arguments.
+    error::check(unsafe { mlx_sys::mlx_reset_peak_memory() })
 }
 
 /// Gives cached memory back to the system.

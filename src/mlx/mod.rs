@@ -9,15 +9,18 @@ mod capture;
 mod error;
 mod failures;
 mod fork;
+mod from_host;
 mod host_call;
+mod host_view;
 mod info;
 pub mod memory;
 mod ops;
 mod ops_shape;
 pub mod shutdown;
 mod stream;
+mod thread;
 
-pub use array::{Array, Dtype, Scalar};
+pub use array::{Array, Dtype, Place, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
 pub use autorelease::open_pools;
@@ -25,11 +28,14 @@ pub use capabilities::{Backend, Capabilities};
 pub use capture::Capture;
 pub use error::{Error, Result};
 pub use fork::{is_forked_child, watch_for_forks};
+pub use from_host::{HostBytes, Lent};
 pub use host_call::{HostFunction, host_call};
-pub use info::{gpu_name, version};
+pub use host_view::for_host;
+pub use info::{Fact, device_facts, gpu_name, version};
 pub use ops::*;
 pub use ops_shape::*;
 pub use stream::{DeviceKind, Launch, Stream, evaluation_lock};
+pub use thread::thread_number;
 
 /// Results of a function or of a step: nearly always one.
 pub type Arrays = smallvec::SmallVec<[Array; 2]>;

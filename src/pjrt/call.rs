@@ -91,7 +91,8 @@ pub(super) unsafe fn check<A>(function: &'static str, arguments: *const A, neede
     Ok(())
 }
 
-fn panicked(function: &str, panic: &(dyn Any + Send)) -> Error {
+/// The error that stands for a panic.
+pub(super) fn panicked(function: &str, panic: &(dyn Any + Send)) -> Error {
     let reason = panic
         .downcast_ref::<&str>()
         .copied()

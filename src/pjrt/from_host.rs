@@ -1,16 +1,17 @@
 //! Buffers from the host: of data, of nothing, of an error.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use pjrt_sys::{PJRT_Buffer_Type, PJRT_Client_BufferFromHostBuffer_Args};
+use pjrt_sys::{PJRT_Buffer_Type, PJRT_Client_BufferFromHostBuffer_Args, PJRT_HostBufferSemantics};
 
 use super::abi::{PJRT_Client_CreateErrorBuffer_Args, PJRT_Client_CreateUninitializedBuffer_Args};
 use super::buffer::Buffer;
 use super::call::{Handle, Result, slice};
 use super::client::Client;
-use super::copy::{dense_bytes, gather, row_major_strides, same_places};
+use super::copy::{dense_bytes, row_major_strides, same_places, strided};
 use super::{error, event, layout, types};
-use crate::runtime::{BufferType, Code, Error};
+use crate::runtime::{BufferType, Code, Completion, Error, HostBytes, Lent};
 
 /// The type and sizes that a caller names.
 ///
@@ -27,8 +28,43 @@ unsafe fn shape<'a>(
     Ok((ty, dims, dense_bytes(dims, types::element_bytes(ty))?))
 }
 
+/// An array of the host, with byte strides, to be written in the order that it will have on the device.
+struct Strided<'a> {
+    dims: &'a [i64],
+    element_bytes: usize,
+    data: *const u8,
+    strides: &'a [i64],
+    on_device: &'a [i64],
+    length: usize,
+}
+
+// SAFETY: `strided` sets all bytes of a dense array, which has as many as `length`.
+unsafe impl HostBytes for Strided<'_> {
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn write(&self, to: &mut [MaybeUninit<u8>]) -> std::result::Result<(), String> {
+        let from = (self.data, self.strides);
+        // SAFETY: the caller's array has all its elements, and is not written to during the call; the destination is
+        // as long as the dense array.
+        unsafe { strided(self.dims, self.element_bytes, from, (to.as_mut_ptr().cast(), self.on_device)) }
+            .map_err(|error| error.message)
+    }
+}
+
+/// Whether the caller lends the memory until the buffer is gone.
+fn is_lent(semantics: PJRT_HostBufferSemantics) -> bool {
+    use pjrt_sys::{
+        PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableZeroCopy as IMMUTABLE,
+        PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kMutableZeroCopy as MUTABLE,
+    };
+    semantics == IMMUTABLE || semantics == MUTABLE
+}
+
 entry! {
-    /// Copies an array of the host, dense or with strides, to a device. The host's array is free again at once.
+    /// Copies an array of the host, dense or with strides, to a device, once: the host's array is free again at once. On
+    /// Metal memory of whole pages that the caller lends for the life of the buffer is used as it is.
     PJRT_Client_BufferFromHostBuffer(args: PJRT_Client_BufferFromHostBuffer_Args, client: Arc<Client>) {
         // SAFETY: the caller's sizes.
         let (ty, dims, length) = unsafe { shape(args.type_, args.dims, args.num_dims) }?;
@@ -50,20 +86,32 @@ entry! {
         let strides = if strides.is_empty() { row_major.as_slice() } else { strides };
         let on_device = layout::strides_of(layout.as_ref(), dims, element_bytes);
         let data = args.data.cast::<u8>();
-        let dense;
-        let bytes = if length == 0 {
-            &[]
-        } else if same_places(dims, strides, &on_device) {
-            // SAFETY: the caller's array has all its elements, and is not written to during the call.
-            unsafe { slice(data, length) }
-        } else {
-            // SAFETY: as above; the strides say where the elements are.
-            dense = unsafe { gather(dims, element_bytes, data, strides, &on_device, length) }?;
-            dense.as_slice()
-        };
-        let buffer = client.runtime().buffer_from_host(ty, dims, layout, bytes, device.runtime(), memory)?;
-        args.buffer = Buffer::new(client, buffer).give();
+        let (runtime, device) = (client.runtime(), device.runtime());
+        let dense = same_places(dims, strides, &on_device);
         args.done_with_host_buffer = event::ready();
+        let buffer = if length == 0 {
+            runtime.buffer_from_host(ty, dims, layout, [].as_slice(), device, memory)?
+        } else if let BufferType::Tensor(element) = ty
+            && dense
+            && is_lent(args.host_buffer_semantics)
+            && Lent::fits(data, length)
+            && runtime.borrows(ty, device)
+        {
+            let (completion, completer) = Completion::manual();
+            // SAFETY: the caller lends the memory until the event says that it is done with.
+            let lent = unsafe { Lent::new(data, length, Box::new(move || completer.complete(Ok(())))) };
+            let buffer = runtime.buffer_from_lent(element, dims, layout, lent, device, memory)?;
+            args.done_with_host_buffer = event::give(completion);
+            buffer
+        } else if dense {
+            // SAFETY: the caller's array has all its elements, and is not written to during the call.
+            let bytes = unsafe { slice(data, length) };
+            runtime.buffer_from_host(ty, dims, layout, bytes, device, memory)?
+        } else {
+            let bytes = Strided { dims, element_bytes, data, strides, on_device: &on_device, length };
+            runtime.buffer_from_host(ty, dims, layout, &bytes, device, memory)?
+        };
+        args.buffer = Buffer::new(client, buffer).give();
         Ok(())
     }
 }
@@ -83,7 +131,7 @@ entry! {
             Error::new(Code::ResourceExhausted, format!("no memory for a buffer of {length} bytes"))
         })?;
         zeros.resize(length, 0);
-        let buffer = client.runtime().buffer_from_host(ty, dims, layout, &zeros, device.runtime(), memory)?;
+        let buffer = client.runtime().buffer_from_host(ty, dims, layout, zeros.as_slice(), device.runtime(), memory)?;
         args.buffer = Buffer::new(client, buffer).give();
         Ok(())
     }

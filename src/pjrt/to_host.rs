@@ -35,6 +35,7 @@ enum Form {
 fn copy_now(buffer: &runtime::Buffer, form: &Form, Destination(to): Destination) -> Result {
     let element_bytes = types::element_bytes(buffer.ty());
     let dims = buffer.dims();
+    let _span = runtime::span("copy", || format!("{} bytes to the host", buffer.size_in_bytes()));
     buffer.read(|bytes| match form {
         Form::Raw { offset, length } => {
             let Some(part) = offset.checked_add(*length).and_then(|end| bytes.get(*offset..end)) else {

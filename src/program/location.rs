@@ -38,6 +38,15 @@ impl Location {
             Location::Fused(parts) => parts.iter().find_map(Location::position),
         }
     }
+
+    /// The name of the op: in JAX's programs the primitive with the scopes around it, such as `jit(f)/dot_general`.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Location::Name(name, _) => Some(name),
+            Location::CallSite(callee, _) => callee.name(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Location {
@@ -46,13 +55,9 @@ impl fmt::Display for Location {
             Some((file, line)) => write!(formatter, "{file}:{line}")?,
             None => formatter.write_str("unknown location")?,
         }
-        let mut op = self;
-        while let Location::CallSite(callee, _) = op {
-            op = callee;
+        match self.name() {
+            Some(name) => write!(formatter, " ({name})"),
+            None => Ok(()),
         }
-        if let Location::Name(name, _) = op {
-            write!(formatter, " ({name})")?;
-        }
-        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::fork;
 use super::layout::Layout;
 use super::promise::Promise;
 use crate::lower::{array_from_host, shape_i32, storage, token_array};
-use crate::mlx::Array;
+use crate::mlx::{self, Array, Dtype, HostBytes, Lent};
 use crate::program::ElementType;
 
 /// Where a buffer lies, by PJRT's names. All three are the same memory where host and device share it, and MLX manages
@@ -67,6 +67,8 @@ struct State {
     /// The elements as they lie in memory: row-major, with the sizes of the layout. Gone once deleted, unless somebody
     /// outside still looks at the memory.
     array: Option<Array>,
+    /// Where the host looks at the elements when it does not share the device's memory; made when it asks.
+    view: Option<Array>,
     external: usize,
     /// Programs underway that will take the array, deleted or not.
     claims: usize,
@@ -77,6 +79,7 @@ impl State {
     fn release(&mut self) {
         if self.external == 0 && self.claims == 0 {
             self.array = None;
+            self.view = None;
         }
     }
 }
@@ -101,7 +104,7 @@ impl Buffer {
             completion,
             promise: None,
             deleted: AtomicBool::new(false),
-            state: Mutex::new(State { array, external: 0, claims: 0 }),
+            state: Mutex::new(State { array, view: None, external: 0, claims: 0 }),
         })
     }
 
@@ -158,23 +161,32 @@ impl Buffer {
         ty: BufferType,
         dims: &[i64],
         layout: Option<Layout>,
-        bytes: &[u8],
+        bytes: &(impl HostBytes + ?Sized),
         device: Arc<Device>,
         memory: MemoryKind,
     ) -> Result<Arc<Self>, Error> {
         let array = match ty {
             BufferType::Token => token_array()?,
             BufferType::Tensor(element) => {
-                let shape = match &layout {
-                    None => shape_i32(dims)?,
-                    Some(layout) => shape_i32(&layout.physical(dims))?,
-                };
-                let dtype = storage(element).ok_or_else(|| {
-                    Error::new(Code::Unimplemented, format!("arrays of {element} are not supported on mps"))
-                })?;
+                let (shape, dtype) = form(element, dims, layout.as_ref())?;
                 array_from_host(element, bytes, &shape, dtype)?
             }
         };
+        Ok(Self::new(ty, dims, layout, device, memory, Some(array), Completion::ready()))
+    }
+
+    /// An array in memory of the host, if the device can read it there; else a copy of it.
+    pub(super) fn from_lent(
+        element: ElementType,
+        dims: &[i64],
+        layout: Option<Layout>,
+        lent: Lent,
+        device: Arc<Device>,
+        memory: MemoryKind,
+    ) -> Result<Arc<Self>, Error> {
+        let (shape, dtype) = form(element, dims, layout.as_ref())?;
+        let array = Array::from_lent(lent, &shape, dtype)?;
+        let ty = BufferType::Tensor(element);
         Ok(Self::new(ty, dims, layout, device, memory, Some(array), Completion::ready()))
     }
 
@@ -280,7 +292,10 @@ impl Buffer {
     /// The failure of the computation; a deleted buffer.
     pub fn read<R>(&self, look: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
         let array = self.available()?;
-        Ok(look(array.as_bytes()?))
+        if self.device.shares_memory() {
+            return Ok(look(array.as_bytes()?));
+        }
+        Ok(look(mlx::for_host(&array, self.device.stream())?.as_bytes()?))
     }
 
     /// Waits, and tells the address of the elements. Valid until deleted, or while an external reference is held.
@@ -292,7 +307,15 @@ impl Buffer {
         if array.size() == 0 {
             return Ok(std::ptr::null());
         }
-        Ok(array.data()?)
+        if self.device.shares_memory() {
+            return Ok(array.data()?);
+        }
+        let view = match self.lock().view.clone() {
+            Some(view) => view,
+            None => mlx::for_host(&array, self.device.stream())?,
+        };
+        // Another thread may have been first: its copy stays.
+        Ok(self.lock().view.get_or_insert(view).data()?)
     }
 
     /// A copy with memory of its own, of the same layout.
@@ -300,8 +323,7 @@ impl Buffer {
     /// # Errors
     /// As [`Self::read`].
     pub fn copy_to(&self, device: &Arc<Device>, memory: MemoryKind) -> Result<Arc<Buffer>, Error> {
-        let array = self.available()?;
-        Self::from_bytes(self.ty, &self.dims, self.layout.clone(), array.as_bytes()?, device.clone(), memory)
+        self.read(|bytes| Self::from_bytes(self.ty, &self.dims, self.layout.clone(), bytes, device.clone(), memory))?
     }
 
     /// Keeps the memory alive for a view outside.
@@ -336,6 +358,17 @@ impl Buffer {
         }
         Ok(())
     }
+}
+
+/// Sizes and type of the array that holds elements of that type and layout.
+fn form(element: ElementType, dims: &[i64], layout: Option<&Layout>) -> Result<(Vec<i32>, Dtype), Error> {
+    let shape = match layout {
+        None => shape_i32(dims)?,
+        Some(layout) => shape_i32(&layout.physical(dims))?,
+    };
+    let dtype = storage(element)
+        .ok_or_else(|| Error::new(Code::Unimplemented, format!("arrays of {element} are not supported on mps")))?;
+    Ok((shape, dtype))
 }
 
 #[cfg(test)]

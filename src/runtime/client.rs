@@ -8,7 +8,9 @@ use super::error::{Code, Error};
 use super::executable::Executable;
 use super::layout::Layout;
 use super::{capture, fork, timeline};
-use crate::mlx::{self, Backend, DeviceKind, Stream};
+use crate::lower::storage;
+use crate::mlx::{self, Backend, DeviceKind, HostBytes, Lent, Stream};
+use crate::program::ElementType;
 
 /// What a client is made with.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +40,18 @@ pub struct MemoryStats {
     pub pool_bytes: usize,
 }
 
+impl MemoryStats {
+    pub(super) fn now() -> Result<Self, Error> {
+        let bytes_in_use = mlx::memory::active()?;
+        Ok(Self {
+            bytes_in_use,
+            peak_bytes_in_use: mlx::memory::peak()?,
+            bytes_limit: mlx::memory::limit()?,
+            pool_bytes: bytes_in_use + mlx::memory::cached()?,
+        })
+    }
+}
+
 impl Device {
     /// Global id.
     pub fn id(&self) -> i32 {
@@ -63,13 +77,7 @@ impl Device {
     /// # Errors
     /// Never in practice.
     pub fn memory_stats(&self) -> Result<MemoryStats, Error> {
-        let bytes_in_use = mlx::memory::active()?;
-        Ok(MemoryStats {
-            bytes_in_use,
-            peak_bytes_in_use: mlx::memory::peak()?,
-            bytes_limit: mlx::memory::limit()?,
-            pool_bytes: bytes_in_use + mlx::memory::cached()?,
-        })
+        MemoryStats::now()
     }
 }
 
@@ -94,6 +102,21 @@ fn played() -> Result<Option<Backend>, Error> {
     }
 }
 
+/// The device that is asked for, here or by `JAX_MPS_DEVICE`; else the GPU where there is one.
+pub(super) fn device_kind(asked: Option<String>) -> Result<DeviceKind, Error> {
+    let asked = asked.or_else(|| std::env::var("JAX_MPS_DEVICE").ok()).filter(|name| !name.is_empty());
+    match asked.as_deref() {
+        Some("cpu") => Ok(DeviceKind::Cpu),
+        Some("gpu") if Stream::is_available(DeviceKind::Gpu) => Ok(DeviceKind::Gpu),
+        Some("gpu") => Err(Error::new(Code::NotFound, "JAX_MPS_DEVICE=gpu, but mlx finds no gpu on this machine")),
+        None if Stream::is_available(DeviceKind::Gpu) => Ok(DeviceKind::Gpu),
+        None => Ok(DeviceKind::Cpu),
+        Some(other) => {
+            Err(Error::new(Code::InvalidArgument, format!("JAX_MPS_DEVICE: expected cpu or gpu, not {other:?}")))
+        }
+    }
+}
+
 impl Client {
     /// Opens the device.
     ///
@@ -103,22 +126,7 @@ impl Client {
     pub fn new(options: ClientOptions) -> Result<Arc<Self>, Error> {
         fork::check()?;
         mlx::watch_for_forks();
-        let asked = options.device.or_else(|| std::env::var("JAX_MPS_DEVICE").ok()).filter(|name| !name.is_empty());
-        let kind = match asked.as_deref() {
-            Some("cpu") => DeviceKind::Cpu,
-            Some("gpu") if Stream::is_available(DeviceKind::Gpu) => DeviceKind::Gpu,
-            Some("gpu") => {
-                return Err(Error::new(Code::NotFound, "JAX_MPS_DEVICE=gpu, but mlx finds no gpu on this machine"));
-            }
-            None if Stream::is_available(DeviceKind::Gpu) => DeviceKind::Gpu,
-            None => DeviceKind::Cpu,
-            Some(other) => {
-                return Err(Error::new(
-                    Code::InvalidArgument,
-                    format!("JAX_MPS_DEVICE: expected cpu or gpu, not {other:?}"),
-                ));
-            }
-        };
+        let kind = device_kind(options.device)?;
         if let Some(limit) = cache_limit(std::env::var("JAX_MPS_CACHE_LIMIT").ok().as_deref())? {
             mlx::memory::set_cache_limit(limit)?;
         }
@@ -177,13 +185,38 @@ impl Client {
         ty: BufferType,
         dims: &[i64],
         layout: Option<Layout>,
-        bytes: &[u8],
+        bytes: &(impl HostBytes + ?Sized),
         device: &Arc<Device>,
         memory: MemoryKind,
     ) -> Result<Arc<Buffer>, Error> {
         fork::check()?;
-        let _span = timeline::span("copy", || format!("{} bytes from the host", bytes.len()));
+        let _span = timeline::span("copy", || format!("{} bytes from the host", bytes.length()));
         Buffer::from_bytes(ty, dims, layout, bytes, device.clone(), memory)
+    }
+
+    /// Whether the device reads memory of the host in place, if it is [whole pages](Lent::fits).
+    pub fn borrows(&self, ty: BufferType, device: &Device) -> bool {
+        let BufferType::Tensor(element) = ty else { return false };
+        // Elements of other widths are not stored as they come.
+        let as_it_is = element.bits() >= 8 && storage(element).is_some_and(|dtype| dtype.size() == element.bytes());
+        as_it_is && device.stream().capabilities().borrows_host_memory
+    }
+
+    /// A buffer in memory of the host, without a copy where [`Self::borrows`] said so.
+    ///
+    /// # Errors
+    /// As [`Self::buffer_from_host`].
+    pub fn buffer_from_lent(
+        &self,
+        element: ElementType,
+        dims: &[i64],
+        layout: Option<Layout>,
+        lent: Lent,
+        device: &Arc<Device>,
+        memory: MemoryKind,
+    ) -> Result<Arc<Buffer>, Error> {
+        fork::check()?;
+        Buffer::from_lent(element, dims, layout, lent, device.clone(), memory)
     }
 
     /// A buffer that carries an error instead of elements.

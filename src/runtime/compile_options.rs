@@ -15,8 +15,11 @@ const EFFORTS: [&str; 5] = [
 ];
 
 /// Fields of xla::DebugOptions begin like this. They steer XLA's own passes and say nothing about results, but for
-/// precision, in which programs are exact here.
+/// precision, in which programs are exact here, and [`DUMP_TO`].
 const DEBUG_OPTIONS: &str = "xla_";
+
+/// The one among them that means something here: the folder for what becomes of this program.
+pub(super) const DUMP_TO: &str = "xla_dump_to";
 
 /// Those among them whose type is known here to be bool.
 const BOOLEANS: [&str; 8] = [
@@ -42,13 +45,22 @@ pub(super) fn check(options: &CompileOptionsProto) -> Result<(), Error> {
         if !name.starts_with(DEBUG_OPTIONS) {
             return Err(Error::new(Code::InvalidArgument, format!("No such compile option: '{name}'")));
         }
+        if name == DUMP_TO {
+            let wrong = |value: &dyn std::fmt::Display| Err(not_of_type(name, &value.to_string(), "string"));
+            match &value.value {
+                Some(Value::StringField(_)) | None => continue,
+                Some(Value::BoolField(value)) => return wrong(value),
+                Some(Value::IntField(value)) => return wrong(value),
+                Some(Value::DoubleField(value)) => return wrong(value),
+            }
+        }
         if BOOLEANS.contains(&name.as_str()) {
             match &value.value {
                 Some(Value::StringField(text)) if text != "true" && text != "false" => {
-                    return Err(not_boolean(name, &format!("'{text}'")));
+                    return Err(not_of_type(name, &format!("'{text}'"), "bool"));
                 }
-                Some(Value::IntField(number)) => return Err(not_boolean(name, &number.to_string())),
-                Some(Value::DoubleField(number)) => return Err(not_boolean(name, &number.to_string())),
+                Some(Value::IntField(number)) => return Err(not_of_type(name, &number.to_string(), "bool")),
+                Some(Value::DoubleField(number)) => return Err(not_of_type(name, &number.to_string(), "bool")),
                 Some(Value::BoolField(_) | Value::StringField(_)) | None => {}
             }
         }
@@ -57,8 +69,16 @@ pub(super) fn check(options: &CompileOptionsProto) -> Result<(), Error> {
     Ok(())
 }
 
-fn not_boolean(name: &str, value: &str) -> Error {
-    Error::new(Code::InvalidArgument, format!("While setting option '{name}', {value} is not a valid bool value."))
+fn not_of_type(name: &str, value: &str, ty: &str) -> Error {
+    Error::new(Code::InvalidArgument, format!("While setting option '{name}', {value} is not a valid {ty} value."))
+}
+
+/// The folder of [`DUMP_TO`].
+pub(super) fn dump_to(options: &CompileOptionsProto) -> Option<&str> {
+    match &options.env_option_overrides.get(DUMP_TO)?.value {
+        Some(Value::StringField(folder)) => Some(folder),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -82,5 +102,8 @@ mod tests {
         assert_eq!(unknown, "No such compile option: 'invalid_key'");
         let wrong = checked("xla_embed_ir_in_executable", Value::StringField("x".into())).unwrap_err();
         assert!(wrong.ends_with("is not a valid bool value."), "{wrong}");
+        assert!(checked("xla_dump_to", Value::StringField("folder".into())).is_ok());
+        let wrong = checked("xla_dump_to", Value::IntField(5)).unwrap_err();
+        assert_eq!(wrong, "While setting option 'xla_dump_to', 5 is not a valid string value.");
     }
 }

@@ -1,34 +1,41 @@
-//! `JAX_MPS_DUMP=dir`: each program as received, after each pass, and its plan.
+//! `JAX_MPS_DUMP=dir`, or the compile option `xla_dump_to` for one program: the program as received, after each pass, and
+//! its plan.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where one program's files go; nowhere when the variable is not set.
-pub struct Dump(Option<PathBuf>);
+const VARIABLE: &str = "JAX_MPS_DUMP";
+
+/// Where one program's files go; nowhere when nobody asked for any.
+pub struct Dump {
+    prefix: Option<PathBuf>,
+    /// Who asked.
+    reason: &'static str,
+}
 
 impl Dump {
-    /// The next program's dump.
-    pub fn new() -> Self {
+    /// The next program's dump: into the folder that its option names, else into the variable's.
+    pub fn new(option: Option<&str>) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let Some(folder) = std::env::var_os("JAX_MPS_DUMP").filter(|folder| !folder.is_empty()) else {
-            return Self(None);
-        };
-        let folder = PathBuf::from(folder);
+        let option = option.filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let reason = if option.is_some() { super::compile_options::DUMP_TO } else { VARIABLE };
+        let variable = || std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let Some(folder) = option.or_else(variable) else { return Self { prefix: None, reason } };
         if let Err(error) = std::fs::create_dir_all(&folder) {
-            tracing::warn!("JAX_MPS_DUMP: cannot make {}: {error}", folder.display());
-            return Self(None);
+            tracing::warn!("{reason}: cannot make {}: {error}", folder.display());
+            return Self { prefix: None, reason };
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(Some(folder.join(format!("{}-{number:05}", std::process::id()))))
+        Self { prefix: Some(folder.join(format!("{}-{number:05}", std::process::id()))), reason }
     }
 
     /// Writes one file; what it holds is only made when it is wanted.
     pub fn write(&self, stage: &str, content: impl FnOnce() -> Vec<u8>) {
-        let Some(prefix) = &self.0 else { return };
+        let Some(prefix) = &self.prefix else { return };
         let path = format!("{}.{stage}", prefix.display());
         if let Err(error) = std::fs::write(&path, content()) {
-            tracing::warn!("JAX_MPS_DUMP: cannot write {path}: {error}");
+            tracing::warn!("{}: cannot write {path}: {error}", self.reason);
         }
     }
 }

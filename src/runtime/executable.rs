@@ -19,7 +19,7 @@ use super::layout::Layout;
 use super::memory_limit;
 use super::timeline;
 use crate::lower::{self, Plan};
-use crate::mlx;
+use crate::mlx::{self, Place};
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
 use crate::{passes, proto, stablehlo};
 
@@ -87,8 +87,8 @@ pub struct Executable {
     pub(super) blocks: bool,
     /// The same for the host, where the device shares memory with it and the program is small enough.
     pub(super) host: Option<HostProgram>,
-    /// Addresses of the plan's constants, which no result may share.
-    pub(super) constants: HashSet<usize>,
+    /// Where the plan's constants lie, which no result may share.
+    pub(super) constants: HashSet<Place>,
     pub(super) cost: Cost,
     pub(super) trace: Trace,
     pub(super) deleted: AtomicBool,
@@ -101,6 +101,7 @@ impl Executable {
             Error::new(Code::InvalidArgument, format!("compile options are no CompileOptionsProto: {error}"))
         })?;
         compile_options::check(&options)?;
+        let dump = Dump::new(compile_options::dump_to(&options));
         let build = options.executable_build_options.unwrap_or_default();
         let (replicas, partitions) = (build.num_replicas.max(1), build.num_partitions.max(1));
         if replicas * partitions != 1 {
@@ -111,7 +112,6 @@ impl Executable {
                 ),
             ));
         }
-        let dump = Dump::new();
         dump.write("0-received.mlirbc", || bytes.to_vec());
         // Reading includes verification.
         let mut program = stablehlo::read(bytes).map_err(|error| {
@@ -157,7 +157,7 @@ impl Executable {
                 .constants
                 .iter()
                 .filter(|(_, array)| array.size() > 0)
-                .map(|(_, array)| Ok(array.data()?.addr()))
+                .map(|(_, array)| array.place())
                 .collect::<Result<_, mlx::Error>>()?,
             blocks: plan.blocks(),
             plan,

@@ -18,8 +18,8 @@ use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
 use super::promise::Promise;
 use super::timeline;
-use crate::lower::{HostTransfers, with_host_transfers};
-use crate::mlx::{self, Array, Arrays, Launch};
+use crate::lower::{HostTransfers, with_host_transfers, with_step_observer};
+use crate::mlx::{self, Array, Arrays, Launch, Place};
 
 /// Which arguments a call gives away.
 type Donations = SmallVec<[bool; 16]>;
@@ -61,6 +61,7 @@ impl Executable {
         if waits && transfers.is_none() {
             return Ok((self.defer(arguments, donated), Completion::ready()));
         }
+        let transfers = transfers.map(timeline::watched);
         Ok(match with_host_transfers(transfers, || self.run_now(arguments, &donated)) {
             Ok((outputs, launch)) => {
                 let completion = Completion::of(launch);
@@ -143,17 +144,24 @@ impl Executable {
 
     /// Schedules the work on arguments of which those not donated must stay as they are.
     fn launch(&self, mut arrays: Arrays, donated: &Donations) -> Result<(Arrays, Launch), Error> {
-        let mut taken: HashSet<*const u8> = HashSet::new();
+        let mut taken: HashSet<Place> = HashSet::new();
         for (array, _) in arrays.iter().zip(donated).filter(|&(array, &donated)| !donated && array.size() > 0) {
-            taken.insert(array.data()?);
+            taken.insert(array.place()?);
         }
         let stream = self.devices[0].stream();
         self.trace.record(|recorded| {
             transpose(&mut arrays, &self.parameters, Layout::to_logical, stream)?;
-            let mut outputs = self.plan.run_owned(arrays, stream)?;
+            let mut run = timeline::run(&self.name);
+            let observer = run.as_ref().and_then(timeline::Run::observer);
+            let mut outputs = with_step_observer(observer, || self.plan.run_owned(arrays, stream))?;
             transpose(&mut outputs, &self.results, Layout::to_physical, stream)?;
+            if let Some(run) = run.as_mut().filter(|_| !self.blocks) {
+                run.built();
+            }
             let (outputs, launch) = settle(outputs, taken, &self.constants, stream)?;
-            timeline::on_device(&self.name, || Completion::of(launch.clone()));
+            if let Some(run) = run {
+                run.scheduled(&Completion::of(launch.clone()));
+            }
             if recorded {
                 // Its failure is the results'.
                 drop(launch.wait());
@@ -213,7 +221,14 @@ impl Executable {
             .iter()
             .zip(&self.results)
             .map(|(bytes, result)| {
-                Buffer::from_bytes(result.ty, &result.dims, None, bytes, self.devices[0].clone(), result.memory)
+                Buffer::from_bytes(
+                    result.ty,
+                    &result.dims,
+                    None,
+                    bytes.as_slice(),
+                    self.devices[0].clone(),
+                    result.memory,
+                )
             })
             .collect::<Result<Vec<_>, _>>()?;
         for &index in self.donated.iter().filter(|&&index| donates(index)) {
@@ -235,7 +250,7 @@ struct Deferred {
 impl Deferred {
     fn run(self, completer: Completer) {
         let Self { executable, arguments, donated, outputs, promise } = self;
-        let _span = timeline::span("program", || executable.name.clone());
+        let span = timeline::span("program", || executable.name.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Every claim is taken, whatever becomes of the others.
             let arrays: SmallVec<[Result<Array, Error>; 4]> = arguments.iter().map(|buffer| buffer.take()).collect();
@@ -245,6 +260,8 @@ impl Deferred {
         let outcome = outcome.unwrap_or_else(|_| {
             Err(Error::new(Code::Internal, format!("{}: internal error of jax-mps: a panic", executable.name)))
         });
+        // Who waits for the results may end the profile then.
+        drop(span);
         match outcome {
             Ok((arrays, launch)) => {
                 for (buffer, array) in outputs.iter().zip(arrays) {
@@ -299,8 +316,8 @@ fn transpose(
 /// that distinct arrays have distinct pointers.
 fn settle(
     outputs: Arrays,
-    mut taken: HashSet<*const u8>,
-    constants: &HashSet<usize>,
+    mut taken: HashSet<Place>,
+    constants: &HashSet<Place>,
     stream: mlx::Stream,
 ) -> Result<(Arrays, Launch), Error> {
     let launch = stream.evaluate_async(&outputs)?;
@@ -312,7 +329,7 @@ fn settle(
         let stream = stream.that_holds(output.dtype())?;
         if !output.is_row_contiguous()? {
             mended.push((index, mlx::contiguous(output, stream)?));
-        } else if constants.contains(&output.data()?.addr()) || !taken.insert(output.data()?) {
+        } else if constants.contains(&output.place()?) || !taken.insert(output.place()?) {
             mended.push((index, mlx::duplicate(output, stream)?));
         }
     }

@@ -6,6 +6,7 @@ mod capture;
 mod client;
 mod compile_options;
 mod completion;
+pub mod controls;
 mod cost;
 mod dump;
 mod error;
@@ -25,5 +26,8 @@ pub use completion::{Callback, Completer, Completion};
 pub use error::{Code, Error};
 pub use executable::{CompiledMemoryStats, Executable, Signature};
 pub use layout::{Layout, layout_text};
+#[cfg(test)]
+pub(crate) use timeline::one_at_a_time as one_profile_at_a_time;
+pub use timeline::{Profiler, Span, span};
 
-pub use crate::mlx::autorelease_pool;
+pub use crate::mlx::{HostBytes, Lent, autorelease_pool};

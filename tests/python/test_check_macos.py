@@ -110,14 +110,18 @@ SYSTEM, OBJC, MLX = "/usr/lib/libSystem.B.dylib", "/usr/lib/libobjc.A.dylib", "@
 GOOD = {
     "loads": (SYSTEM, OBJC, MLX),
     "rpaths": ("@loader_path/../../mlx/lib",),
-    "exports": ("_GetPjrtApi", "_default_mlx_error_handler"),
+    "exports": ("_GetPjrtApi", "_default_mlx_error_handler", "_PyInit__native"),
     "imports": (
         ("_malloc", 1),
         ("_objc_autoreleasePoolPush", 2),
         ("_objc_autoreleasePoolPop", 2),
         ("__ZN3mlx4core3addE", 3),
+        # Of the process: looked up by no library's name.
+        ("_PyDict_New", 254),
+        ("__Py_NoneStruct", 254),
     ),
 }
+WITHOUT_PYTHON = {"exports": GOOD["exports"][:2], "imports": GOOD["imports"][:4]}
 
 
 @pytest.fixture
@@ -137,11 +141,21 @@ def inspected(verify, tmp_path, monkeypatch):
         (stubs / f"{name}.tbd").write_text(f"exports:\n  - targets: [ arm64-macos ]\n    symbols: [ {symbols} ]\n")
     monkeypatch.setattr(verify, "MLX", tmp_path)
     monkeypatch.setattr(verify, "SDK", tmp_path / "sdk")
-    return lambda **changes: verify.check_library(macho(**{**GOOD, **changes}))
+    return lambda python=True, **changes: verify.check_library(macho(**{**GOOD, **changes}), python)
 
 
 def test_a_good_library_has_no_problem(inspected):
     assert inspected() == []
+
+
+def test_a_library_without_the_python_module_has_no_python_symbol(inspected):
+    assert inspected(python=False, **WITHOUT_PYTHON) == []
+    problems = inspected(python=False)
+    assert problems[0].startswith("libjax_mps.dylib: exports [")
+    assert problems[1:] == [
+        "_PyDict_New is not of a library without the Python module",
+        "__Py_NoneStruct is not of a library without the Python module",
+    ]
 
 
 def _with(name: str, position: int):
@@ -153,17 +167,20 @@ BROKEN = {
     "a symbol that the system lacks": (_with("_made_up", 1), "_made_up is not in /usr/lib/libSystem.B.dylib"),
     "a symbol of the wrong library": (_with("_free", 3), "_free is not in @rpath/libmlx.dylib"),
     "a symbol of no library": (_with("_free", 254), "_free is looked up in no library by name"),
-    "no pools": ({"imports": GOOD["imports"][:1]}, "does not use ['_objc_autoreleasePoolPop"),
+    "a symbol beyond the stable ABI": (_with("_PyUnstable_Code_New", 254), "_PyUnstable_Code_New is not of Python's stable"),
+    "a symbol of one Python": (_with("_PyDict_Next", 1), "_PyDict_Next is looked up in one library"),
+    "no Python module": ({"exports": GOOD["exports"][:2]}, "instead of ['_GetPjrtApi', '_PyInit__native', "),
+    "no pools": ({"imports": (GOOD["imports"][0], *GOOD["imports"][3:])}, "does not use ['_objc_autoreleasePoolPop"),
     "another architecture": ({"cpu": X86_64}, "for CPU_TYPE.X86_64"),
     "not a library": ({"kind": EXECUTABLE}, "a FILE_TYPE.EXECUTE"),
     "a newer system": ({"oldest": (15, 0)}, "for macOS [15, 0, 0]"),
-    "an export too many": ({"exports": (*GOOD["exports"], "_cblas_sgemm")}, "exports ['_GetPjrtApi', '_cblas_sgemm'"),
-    "no entry point": ({"exports": GOOD["exports"][1:]}, "exports ['_default_mlx_error_handler'] instead of"),
+    "an export too many": ({"exports": (*GOOD["exports"], "_cblas_sgemm")}, "exports ['_GetPjrtApi', '_PyInit__native', '_cblas_sgemm'"),
+    "no entry point": ({"exports": GOOD["exports"][1:]}, "exports ['_PyInit__native', '_default_mlx_error_handler'] instead of"),
     "another install name": ({"identity": "/tmp/libjax_mps.dylib"}, "install name ['/tmp/libjax_mps.dylib']"),
     "no rpath": ({"rpaths": ()}, "rpaths []"),
     "an absolute rpath": ({"rpaths": (*GOOD["rpaths"], "/opt/mlx/lib")}, "rpaths ['@loader_path/../../mlx/lib', '/opt"),
     "another library": ({"loads": (*GOOD["loads"], "/opt/homebrew/lib/libz.dylib")}, "loads /opt/homebrew/lib/libz"),
-    "no MLX": ({"loads": (SYSTEM, OBJC), "imports": GOOD["imports"][:3]}, "does not load MLX"),
+    "no MLX": ({"loads": (SYSTEM, OBJC), "imports": (*GOOD["imports"][:3], *GOOD["imports"][4:])}, "does not load MLX"),
     "no signature": ({"signed": False}, "not signed"),
     "a folder of the build machine": (
         {"text": f"{pathlib.Path.home()}/src/secret.rs".encode()},

@@ -108,6 +108,21 @@ def test_library_finds_mlx_by_a_relative_path_only(wheel, tmp_path):
     assert re.search(r"libmlx\.(so|dylib)", listing)
 
 
+@pytest.mark.skipif(MACOS, reason="make check-macos inspects the library for macOS")
+def test_library_has_the_python_module_and_needs_the_stable_abi_only(wheel):
+    import lief
+
+    _, contents = wheel
+    # Must outlive its symbols.
+    binary = lief.ELF.parse(list(contents[LIBRARY]))
+    symbols = list(binary.dynamic_symbols)
+    exports = {symbol.name for symbol in symbols if symbol.shndx != 0}
+    assert {"GetPjrtApi", "PyInit__native"} <= exports
+    needed = {symbol.name for symbol in symbols if symbol.shndx == 0 and re.match("_?Py", symbol.name)}
+    lines = (ROOT / "scripts/check_macos/stable_abi.txt").read_text().splitlines()
+    assert needed and needed <= set(lines)
+
+
 @pytest.mark.skipif(MACOS, reason="the platform tag of macOS says no glibc")
 def test_platform_tag_covers_the_library_and_mlx(wheel):
     import importlib.metadata

@@ -4,6 +4,8 @@
 // same array, nor while another thread evaluates a graph that uses it. A launch owns arrays of its own that carry copies
 // of the events and that nobody else sees.
 #include <exception>
+#include <stdexcept>
+#include <string>
 #include <vector>
 #include "launch.h"
 #include "mlx/c/error.h"
@@ -82,5 +84,37 @@ extern "C" int jax_mps_array_data(const mlx_array array, void** data) {
   } catch (std::exception& e) {
     mlx_error(e.what());
     return 1;
+  }
+}
+
+extern "C" int jax_mps_array_place(const mlx_array array, const void** allocation, int64_t* offset) {
+  try {
+    auto& a = mlx_array_get_(array);
+    *allocation = a.buffer().ptr();
+    *offset = a.offset();
+    return 0;
+  } catch (std::exception& e) {
+    mlx_error(e.what());
+    return 1;
+  }
+}
+
+extern "C" mlx_array jax_mps_array_new_unwritten(const int* shape, int dim, mlx_dtype dtype) {
+  try {
+    mlx::core::Shape sizes(shape, shape + dim);
+    auto type = mlx_dtype_to_cpp(dtype);
+    size_t bytes = mlx::core::size_of(type);
+    for (auto size : sizes) {
+      bytes *= size;
+    }
+    mlx::core::array unwritten(mlx::core::allocator::malloc(bytes), std::move(sizes), type);
+    // MLX's CPU allocator hands out null where the system has no more.
+    if (bytes > 0 && unwritten.buffer().ptr() == nullptr) {
+      throw std::runtime_error("[malloc] Unable to allocate " + std::to_string(bytes) + " bytes.");
+    }
+    return mlx_array_new_(std::move(unwritten));
+  } catch (std::exception& e) {
+    mlx_error(e.what());
+    return mlx_array_new_();
   }
 }

@@ -3,12 +3,44 @@
 JAX finds this module by itself, through the namespace package ``jax_plugins``
 and through the entry point of the same name, and calls :func:`initialize`.
 ``python -m jax_plugins.mps`` prints what a bug report should contain.
+
+For users: :func:`info`, and for the device's memory and traces
+:func:`memory_info`, :func:`clear_cache`, :func:`set_cache_limit`,
+:func:`set_memory_limit`, :func:`reset_peak_memory`, :func:`start_capture` and
+:func:`stop_capture`.
 """
 
+import importlib
 import logging
 
 _logger = logging.getLogger(__name__)
 _initialized = False
+
+# Imported when they are asked for: JAX imports this module in every program.
+_PUBLIC = {
+    "info": "information",
+    "memory_info": "controls",
+    "clear_cache": "controls",
+    "set_cache_limit": "controls",
+    "set_memory_limit": "controls",
+    "reset_peak_memory": "controls",
+    "start_capture": "controls",
+    "stop_capture": "controls",
+}
+
+__all__ = ["initialize", *_PUBLIC]
+
+
+def __getattr__(name: str):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
+    found = globals()[name] = getattr(module, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
 
 
 def initialize() -> None:

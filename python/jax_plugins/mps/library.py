@@ -16,6 +16,7 @@ LIBRARY_PATH_VARIABLE = "JAX_MPS_LIBRARY_PATH"
 
 _MACOS = sys.platform == "darwin"
 _SUFFIX = "dylib" if _MACOS else "so"
+_loaded: str | None = None
 
 
 class Unavailable(RuntimeError):
@@ -87,6 +88,33 @@ def preload_mlx() -> bool:
         return False
     ctypes.CDLL(str(_mlx_library(folder)), mode=ctypes.RTLD_GLOBAL)
     return True
+
+
+def load(loader):
+    """``loader(path)`` of the library, the same path every time.
+
+    What has loaded it once shares the library's memory and device with what does
+    so later, whatever has become of the environment variable since.
+    """
+    global _loaded
+    path = _loaded or str(library_path())
+    try:
+        result = loader(path)
+    except Exception as error:
+        # The loader's own words ("cannot open shared object file", "undefined
+        # symbol") do not say what to install.
+        check_mlx()
+        if "libmlx" not in str(error) or not preload_mlx():
+            raise
+        result = loader(path)
+    _loaded = path
+    return result
+
+
+def mlx_library() -> pathlib.Path | None:
+    """MLX's library, where it is installed."""
+    folder = mlx_folder()
+    return folder and _mlx_library(folder)
 
 
 def _mlx_library(folder: pathlib.Path) -> pathlib.Path:

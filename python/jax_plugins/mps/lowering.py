@@ -2,12 +2,15 @@
 
 Only for primitives whose common rule does not serve: it is missing, or ends in
 a call of another vendor's library.
+
+Private part of JAX: ``jax._src.interpreters.mlir._platform_specific_lowerings``.
 """
 
 import functools
 
 import jax.numpy as jnp
 from jax import lax
+from jax._src.interpreters import mlir as private
 from jax.interpreters import mlir
 
 from jax_plugins.mps import linear_algebra, primitives
@@ -18,6 +21,8 @@ def register() -> None:
     """Registers all rules; the platform must be known to JAX already."""
     linear_algebra.register()
     _register(primitives.APPROX_TOP_K, _approx_top_k)
+    of_cuda = private._platform_specific_lowerings["cuda"]
+    _register(primitives.PBROADCAST, of_cuda[primitives.PBROADCAST].rule)
 
 
 def _register(primitive, rule) -> None:

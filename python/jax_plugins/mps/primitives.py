@@ -5,7 +5,7 @@ every supported release.
 """
 
 from jax._src import checkify, debugging
-from jax._src.lax import ann, linalg
+from jax._src.lax import ann, linalg, parallel
 
 LAPACK = tuple(
     getattr(linalg, name)
@@ -41,3 +41,6 @@ DEBUG_PRINT = debugging.debug_print_p
 
 APPROX_TOP_K = ann.approx_top_k_p
 """The largest or smallest elements, some of which may be missed."""
+
+PBROADCAST = parallel.pbroadcast_p
+"""Every device gets the array of one: has a rule on JAX's GPUs only."""

@@ -61,19 +61,8 @@ def _load():
     global _c_api
     with _lock:
         if _c_api is None:
-            _c_api = _load_library()
+            _c_api = library.load(
+                lambda path: xla_client.load_pjrt_plugin_dynamically(PLATFORM, path)
+            )
             _profiler.register_plugin_profiler(_c_api)
         return _c_api
-
-
-def _load_library():
-    path = str(library.library_path())
-    try:
-        return xla_client.load_pjrt_plugin_dynamically(PLATFORM, path)
-    except Exception as error:
-        # The loader's own words ("cannot open shared object file", "undefined
-        # symbol") do not say what to install.
-        library.check_mlx()
-        if "libmlx" not in str(error) or not library.preload_mlx():
-            raise
-    return xla_client.load_pjrt_plugin_dynamically(PLATFORM, path)

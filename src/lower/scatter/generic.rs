@@ -100,8 +100,7 @@ fn combine_round(
 fn rounds(destinations: &Array, sink: i64, stream: Stream) -> mlx::Result<Vec<Array>> {
     let count = destinations.shape()[0];
     // On the host: a sort by destination, and the number of earlier updates of the same destination.
-    let destinations = mlx::contiguous(&mlx::astype(destinations, Dtype::Int64, stream)?, stream)?;
-    stream.evaluate(&[&destinations])?;
+    let destinations = mlx::for_host(&mlx::astype(destinations, Dtype::Int64, stream)?, stream)?;
     let values: Vec<i64> = destinations
         .as_bytes()?
         .chunks_exact(8)

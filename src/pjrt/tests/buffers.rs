@@ -45,6 +45,8 @@ fn every_type_comes_back() {
         (27, 1),
         (28, 1),
         (29, 1),
+        (32, 1),
+        (33, 1),
     ];
     for (number, bytes) in types {
         let data: Vec<u8> = (0..6 * bytes).map(|index| u8::try_from(index % 2).unwrap()).collect();
@@ -62,6 +64,43 @@ fn every_type_comes_back() {
         assert_eq!(buffer.dims(), [2, 3]);
         assert_eq!(buffer.read::<u8>().unwrap(), data, "type {number}");
     }
+}
+
+/// Whole pages that the caller lends are read in place on Metal, and copied elsewhere; the caller learns when they are
+/// done with, and what a program computes never lands in them.
+#[test]
+fn lent_memory_is_read_only_and_given_back() {
+    const PAGE: usize = 16 << 10;
+    let client = Client::new();
+    let layout = std::alloc::Layout::from_size_align(2 * PAGE, PAGE).unwrap();
+    // SAFETY: the layout is not empty; the memory is freed at the end.
+    let memory = unsafe { std::alloc::alloc_zeroed(layout) };
+    let count = 2 * PAGE / 4;
+    // SAFETY: aligned memory of so many numbers, all of them set.
+    let numbers = unsafe { std::slice::from_raw_parts_mut(memory.cast::<f32>(), count) };
+    numbers.fill(3.);
+    let dims = [i64::try_from(count).unwrap()];
+    let args = call!(
+        PJRT_Client_BufferFromHostBuffer,
+        PJRT_Client_BufferFromHostBuffer_Args {
+            client: client.0,
+            data: memory.cast_const().cast(),
+            type_: F32,
+            dims: dims.as_ptr(),
+            num_dims: 1,
+            host_buffer_semantics: PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableZeroCopy,
+            memory: client.memories()[0],
+        }
+    )
+    .unwrap();
+    let buffer = Buffer(args.buffer);
+    assert!(buffer.read::<f32>().unwrap().iter().all(|&number| number == 3.));
+    drop(buffer);
+    assert!(is_ready(args.done_with_host_buffer), "nobody reads the memory any more");
+    destroy_event(args.done_with_host_buffer);
+    assert!(numbers.iter().all(|&number| number == 3.));
+    // SAFETY: allocated above with this layout; nobody uses it any more.
+    unsafe { std::alloc::dealloc(memory, layout) };
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod executables;
 mod layouts;
 mod misuse;
 mod objects;
+mod profiler;
 mod topologies;
 
 use std::ffi::c_char;

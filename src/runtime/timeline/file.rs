@@ -1,5 +1,5 @@
-//! `JAX_MPS_TRACE=file`: a timeline of compilations, calls, programs on the device and copies, in the JSON that Perfetto
-//! (ui.perfetto.dev) and chrome://tracing open.
+//! `JAX_MPS_TRACE=file`: the timeline of a process, in the JSON that Perfetto (ui.perfetto.dev) and chrome://tracing
+//! open.
 //!
 //! The format is Chrome's "JSON array" (Trace Event Format, section "JSON Array Format"): its closing bracket may be
 //! missing, so that the file of a process that crashed opens too.
@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::completion::Completion;
-use super::error::{Code, Error};
+use super::super::error::{Code, Error};
 
 struct Trace {
     file: Mutex<File>,
@@ -25,13 +24,13 @@ static TRACE: OnceLock<Option<Trace>> = OnceLock::new();
 /// Track of the device; threads of the host have those that follow.
 const DEVICE: u64 = 0;
 
-/// Opens the file that the environment names; once a process.
+/// Opens the file that the environment names; once a process. Tells whether there is one.
 ///
 /// # Errors
 /// INVALID_ARGUMENT when it cannot be written.
-pub(super) fn open() -> Result<(), Error> {
-    if TRACE.get().is_some() {
-        return Ok(());
+pub(super) fn open() -> Result<bool, Error> {
+    if let Some(known) = TRACE.get() {
+        return Ok(known.is_some());
     }
     let trace = match std::env::var_os("JAX_MPS_TRACE").filter(|path| !path.is_empty()) {
         None => None,
@@ -46,44 +45,24 @@ pub(super) fn open() -> Result<(), Error> {
         }
     };
     // Another thread may have been first: its trace stays.
-    drop(TRACE.set(trace));
-    Ok(())
+    Ok(TRACE.get_or_init(|| trace).is_some())
 }
 
 fn trace() -> Option<&'static Trace> {
     TRACE.get()?.as_ref()
 }
 
-/// Something that takes time on this thread, until it is dropped.
-pub(super) struct Span(Option<(&'static Trace, &'static str, String, Instant)>);
-
-/// Begins a span; `name` is only made when somebody traces.
-pub(super) fn span(category: &'static str, name: impl FnOnce() -> String) -> Span {
-    Span(trace().map(|trace| (trace, category, name(), Instant::now())))
-}
-
-impl Span {
-    /// Names it when the name is known.
-    pub(super) fn rename(&mut self, name: &str) {
-        if let Some((_, _, old, _)) = &mut self.0 {
-            *old = name.to_owned();
-        }
-    }
-}
-
-impl Drop for Span {
-    fn drop(&mut self) {
-        if let Some((trace, category, name, start)) = self.0.take() {
-            trace.write(category, &name, start, Instant::now(), thread(trace));
-        }
-    }
-}
-
-/// Work on the device, from now until it is done.
-pub(super) fn on_device(name: &str, completion: impl FnOnce() -> Completion) {
+/// Writes what this thread has done.
+pub(super) fn write(category: &str, name: &str, start: Instant, end: Instant) {
     if let Some(trace) = trace() {
-        let (name, start) = (name.to_owned(), Instant::now());
-        completion().on_ready(Box::new(move |_| trace.write("device", &name, start, Instant::now(), DEVICE)));
+        trace.write(category, name, start, end, thread(trace));
+    }
+}
+
+/// Writes what the device has done.
+pub(super) fn write_on_device(name: &str, start: Instant, end: Instant) {
+    if let Some(trace) = trace() {
+        trace.write("device", name, start, end, DEVICE);
     }
 }
 
@@ -150,10 +129,5 @@ mod tests {
     #[test]
     fn strings_are_those_of_json() {
         assert_eq!(quoted("a \"b\" \\ \n ü"), r#""a \"b\" \\ \u000a ü""#);
-    }
-
-    #[test]
-    fn nothing_is_named_when_nobody_traces() {
-        drop(span("call", || unreachable!("no trace is open in these tests")));
     }
 }

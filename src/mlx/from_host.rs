@@ -1,0 +1,216 @@
+//! Arrays from memory of the host: written in place, or the host's own memory where MLX can take it.
+
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
+use std::slice;
+
+use super::array::{Array, Dtype};
+use super::error::{self, Error, Result};
+
+/// Elements of the host that become an array's.
+///
+/// # Safety
+/// `write` sets every byte that it is given, unless it fails.
+pub unsafe trait HostBytes {
+    /// How many bytes there are.
+    fn length(&self) -> usize;
+
+    /// Writes them, dense and in the order that the array has in memory.
+    ///
+    /// # Errors
+    /// Why they cannot be written so.
+    fn write(&self, to: &mut [MaybeUninit<u8>]) -> std::result::Result<(), String>;
+}
+
+// SAFETY: a slice has a value for every byte.
+unsafe impl HostBytes for [u8] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn write(&self, to: &mut [MaybeUninit<u8>]) -> std::result::Result<(), String> {
+        to.write_copy_of_slice(self);
+        Ok(())
+    }
+}
+
+/// Memory of the host that MLX may use as it is, until it lets go of it.
+pub struct Lent {
+    data: *mut c_void,
+    length: usize,
+    release: Box<dyn FnOnce() + Send>,
+}
+
+impl Lent {
+    /// What a GPU maps: whole pages of the largest size that there is on Apple's processors.
+    const PAGE: usize = 16 << 10;
+
+    /// `length` bytes at `data`; `release` is called once, on any thread, when nobody reads them any more.
+    ///
+    /// # Safety
+    /// The bytes can be read and do not change until `release` is called.
+    pub unsafe fn new(data: *const u8, length: usize, release: Box<dyn FnOnce() + Send>) -> Self {
+        Self { data: data.cast_mut().cast(), length, release }
+    }
+
+    /// Whether such memory can be taken without a copy.
+    pub fn fits(data: *const u8, length: usize) -> bool {
+        length > 0 && data.addr().is_multiple_of(Self::PAGE) && length.is_multiple_of(Self::PAGE)
+    }
+}
+
+/// What MLX calls when it lets go of the memory.
+unsafe extern "C" fn release(payload: *mut c_void) {
+    // SAFETY: the payload of `Array::from_lent`, which MLX hands back once.
+    let release = unsafe { Box::from_raw(payload.cast::<Box<dyn FnOnce() + Send>>()) };
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(*release)).is_err() {
+        tracing::error!("a panic while memory of the host was given back");
+    }
+}
+
+/// Bytes of a shape; None when there are too many.
+fn bytes_of(shape: &[i32], dtype: Dtype) -> Option<usize> {
+    shape.iter().try_fold(dtype.size(), |product, &size| product.checked_mul(usize::try_from(size).ok()?))
+}
+
+fn check_length(length: usize, shape: &[i32], dtype: Dtype) -> Result<()> {
+    if bytes_of(shape, dtype) == Some(length) {
+        return Ok(());
+    }
+    Err(Error::new(format!("{length} bytes given for shape {shape:?} of {dtype:?}")))
+}
+
+impl Array {
+    /// An array of the bytes' copy, the only one that is made. `then` may change the elements before anybody sees them.
+    ///
+    /// # Errors
+    /// When the byte count is not that of the shape, when the bytes cannot be written, or memory is short.
+    pub fn from_host(
+        bytes: &(impl HostBytes + ?Sized),
+        shape: &[i32],
+        dtype: Dtype,
+        then: impl FnOnce(&mut [u8]),
+    ) -> Result<Array> {
+        error::install_handler();
+        let length = bytes.length();
+        check_length(length, shape, dtype)?;
+        let array = Array::build(|raw| {
+            // SAFETY: the shape is a slice; the empty handle is replaced by the new one, of which this is the owner.
+            unsafe {
+                let made = mlx_sys::jax_mps_array_new_unwritten(shape.as_ptr(), shape.len() as c_int, dtype.raw());
+                let failed = made.ctx.is_null();
+                *raw = made;
+                c_int::from(failed)
+            }
+        })?;
+        if length > 0 {
+            let data = array.data()?.cast_mut();
+            // SAFETY: fresh memory of that many bytes which nobody else knows of; it outlives the slices. The second one
+            // is made when every byte is set, as `HostBytes` promises.
+            let all = unsafe {
+                bytes.write(slice::from_raw_parts_mut(data.cast::<MaybeUninit<u8>>(), length)).map_err(Error::new)?;
+                slice::from_raw_parts_mut(data, length)
+            };
+            then(all);
+        }
+        Ok(array)
+    }
+
+    /// An array of row-major little-endian bytes.
+    ///
+    /// # Errors
+    /// As [`Self::from_host`].
+    pub fn from_bytes(bytes: &[u8], shape: &[i32], dtype: Dtype) -> Result<Array> {
+        Array::from_host(bytes, shape, dtype, |_| ())
+    }
+
+    /// An array in the host's own memory where MLX's device can read it in place (Metal), else of a copy; then the
+    /// memory is given back at once. MLX must never hold the last reference while it builds on such an array: it would
+    /// write its next result there.
+    ///
+    /// # Errors
+    /// When the byte count is not that of the shape, or memory is short.
+    pub fn from_lent(lent: Lent, shape: &[i32], dtype: Dtype) -> Result<Array> {
+        error::install_handler();
+        check_length(lent.length, shape, dtype)?;
+        let payload = Box::into_raw(Box::new(lent.release)).cast::<c_void>();
+        // SAFETY: the memory stays as it is until the payload is given back, as the lender promised.
+        let raw = unsafe {
+            mlx_sys::mlx_array_new_data_managed_payload(
+                lent.data,
+                shape.as_ptr(),
+                shape.len() as c_int,
+                dtype.raw(),
+                payload,
+                Some(release),
+            )
+        };
+        if raw.ctx.is_null() {
+            return Err(error::last());
+        }
+        // SAFETY: a fresh handle that nothing else owns.
+        Ok(unsafe { Array::from_raw(raw) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn elements_are_written_once_and_changed_in_place() {
+        let array = Array::from_host([1u8, 2, 3].as_slice(), &[3], Dtype::Uint8, |all| all[1] = 7).unwrap();
+        assert_eq!(array.as_bytes().unwrap(), [1, 7, 3]);
+        let unaligned = &[0u8, 1, 0, 0, 0, 2, 0, 0, 0][1..];
+        assert_eq!(Array::from_bytes(unaligned, &[2], Dtype::Int32).unwrap().as_bytes().unwrap(), unaligned);
+        assert!(Array::from_bytes(&[0; 3], &[2], Dtype::Int16).is_err());
+        assert_eq!(Array::from_bytes(&[], &[0, 4], Dtype::Int16).unwrap().size(), 0);
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_written_make_no_array() {
+        struct Broken;
+        // SAFETY: it fails.
+        unsafe impl HostBytes for Broken {
+            fn length(&self) -> usize {
+                4
+            }
+            fn write(&self, _: &mut [MaybeUninit<u8>]) -> std::result::Result<(), String> {
+                Err("no such memory".to_owned())
+            }
+        }
+        let error = Array::from_host(&Broken, &[4], Dtype::Uint8, |_| unreachable!("nothing was written"));
+        assert_eq!(error.unwrap_err().to_string(), "no such memory");
+    }
+
+    #[test]
+    fn lent_memory_is_given_back_once() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let memory = Arc::new(vec![5u8; 8]);
+        let (held, counted) = (memory.clone(), count.clone());
+        let release = Box::new(move || {
+            drop(held);
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        // SAFETY: the memory lives until the release.
+        let array = Array::from_lent(unsafe { Lent::new(memory.as_ptr(), 8, release) }, &[8], Dtype::Uint8).unwrap();
+        assert_eq!(array.as_bytes().unwrap(), [5; 8]);
+        drop(array);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        // SAFETY: as above.
+        let lent = unsafe { Lent::new(memory.as_ptr(), 8, Box::new(|| ())) };
+        assert!(Array::from_lent(lent, &[9], Dtype::Uint8).is_err());
+    }
+
+    #[test]
+    fn only_whole_pages_are_lent() {
+        let page = std::ptr::without_provenance::<u8>(Lent::PAGE);
+        assert!(Lent::fits(page, 2 * Lent::PAGE));
+        assert!(!Lent::fits(page, Lent::PAGE + 4));
+        assert!(!Lent::fits(page.wrapping_add(64), Lent::PAGE));
+        assert!(!Lent::fits(page, 0));
+    }
+}
