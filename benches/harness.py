@@ -18,7 +18,12 @@ OURS, MLX, CPU = "ours", "mlx", "cpu"
 ARMS = (OURS, MLX, CPU)
 
 SAMPLE_SECONDS = 0.002  # a sample repeats the call until it lasts about this long
+SCAN_STEPS = (200, 800)  # of the scans that show that time grows with the steps
 LEAST_SAMPLES, MOST_SAMPLES = 7, 200
+
+
+def scan_name(steps):
+    return f"scan that stacks {steps} rows of 4096"
 
 
 @dataclasses.dataclass

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from harness import Case
+from harness import SCAN_STEPS, Case, scan_name
 
 
 def _normal(seed, *shape):
@@ -202,6 +202,29 @@ def loop(mx):
     )
 
 
+def stacked_scans(mx):
+    """A scan that stacks what each step gives: each writes one row, so the time grows with the steps, not their square."""
+
+    def case(steps):
+        def jax_function(x):
+            def step(carry, _):
+                carry = carry * 0.999 + 0.5
+                return carry, carry
+
+            return jax.lax.scan(step, x, None, length=steps)[1]
+
+        def mlx_function(x):
+            rows = []
+            for _ in range(steps):
+                x = x * 0.999 + 0.5
+                rows.append(x)
+            return mx.stack(rows)
+
+        return Case(scan_name(steps), "kernel", (_normal(9, 4096),), jax_function, mlx_function, tolerance=1e-3)
+
+    return [case(steps) for steps in SCAN_STEPS]
+
+
 def cases(mx):
     return [
         *call_cases(mx),
@@ -215,4 +238,5 @@ def cases(mx):
         *indexing(mx),
         lstm(mx),
         loop(mx),
+        *stacked_scans(mx),
     ]

@@ -8,7 +8,7 @@ import pathlib
 import platform
 import subprocess
 
-from harness import CPU, MLX, OURS
+from harness import CPU, MLX, OURS, SCAN_STEPS, scan_name
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -88,6 +88,12 @@ def bars(results):
         ratio = by_name[name].ratio(OURS, CPU) if name in by_name else None
         if ratio is not None:
             found.append((f"{name}: {ratio:.2f} of XLA:CPU (bar: <= {CALL_BAR})", ratio <= CALL_BAR))
+    scans = [by_name[name].timings.get(OURS) for name in map(scan_name, SCAN_STEPS) if name in by_name]
+    if len(scans) == len(SCAN_STEPS) and all(timing and timing.samples for timing in scans):
+        growth = scans[1].median / scans[0].median
+        linear = SCAN_STEPS[1] / SCAN_STEPS[0]
+        text = f"stacked scan: {growth:.1f} times the time for {linear:g} times the steps (bar: <= {1.5 * linear:g})"
+        found.append((text, growth <= 1.5 * linear))
     ratio = by_name["compile, one op"].ratio(CPU, OURS) if "compile, one op" in by_name else None
     if ratio is not None:
         found.append((f"compile, one op: {ratio:.1f} times faster than XLA:CPU (bar: >= {COMPILE_BAR:g})", ratio >= COMPILE_BAR))

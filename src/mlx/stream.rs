@@ -181,19 +181,32 @@ impl Stream {
     /// # Errors
     /// What MLX finds while scheduling: shapes or dtypes it refuses at evaluation, memory.
     pub fn evaluate_async(self, arrays: &[impl Borrow<Array>]) -> Result<Launch> {
-        let handles: smallvec::SmallVec<[mlx_sys::mlx_array; 8]> =
-            arrays.iter().map(|array| array.borrow().raw()).collect();
+        let handles: Handles = arrays.iter().map(|array| array.borrow().raw()).collect();
         let _guard = evaluation_lock();
         self.adopt_thread();
         let number = failures::next_launch();
-        // SAFETY: the handles are valid during the calls; the vector copies and frees its own.
-        let launch = unsafe {
-            let vector = mlx_sys::mlx_vector_array_new_data(handles.as_ptr(), handles.len());
-            let status = mlx_sys::mlx_async_eval(vector);
-            mlx_sys::mlx_vector_array_free(vector);
-            error::check(status)?;
-            mlx_sys::jax_mps_launch_new(handles.as_ptr(), handles.len())
+        let schedule = |together: &[mlx_sys::mlx_array]| {
+            // SAFETY: the handles are valid during the calls; the vector copies and frees its own.
+            error::check(unsafe {
+                let vector = mlx_sys::mlx_vector_array_new_data(together.as_ptr(), together.len());
+                let status = mlx_sys::mlx_async_eval(vector);
+                mlx_sys::mlx_vector_array_free(vector);
+                status
+            })
         };
+        let is_held = |array: &&Array| self.capabilities.holds(array.dtype());
+        if arrays.iter().map(Borrow::borrow).all(|array| is_held(&array)) {
+            schedule(&handles)?;
+        } else {
+            // MLX ties what is evaluated together with a node on the stream of the first, and makes no node on a GPU's
+            // stream that has to do with f64.
+            let (held, others): (Vec<&Array>, Vec<&Array>) = arrays.iter().map(Borrow::borrow).partition(is_held);
+            for together in [others, held].into_iter().filter(|together| !together.is_empty()) {
+                schedule(&together.into_iter().map(Array::raw).collect::<Handles>())?;
+            }
+        }
+        // SAFETY: the handles are valid during the call.
+        let launch = unsafe { mlx_sys::jax_mps_launch_new(handles.as_ptr(), handles.len()) };
         if launch.is_null() {
             return Err(error::last());
         }
@@ -229,6 +242,8 @@ pub fn evaluation_lock() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+type Handles = smallvec::SmallVec<[mlx_sys::mlx_array; 8]>;
 
 struct Raw(*mut mlx_sys::jax_mps_launch);
 
