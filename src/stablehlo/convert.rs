@@ -5,7 +5,7 @@ use super::ReadError;
 use super::bytecode::{AttributeId, Block, Module, Operation, Properties, Region, TypeId, ValueIndex};
 use super::context::{Context, DialectKind};
 use super::sdy;
-use super::vhlo::{self, Build, Count, Failure, Fields, Form};
+use super::vhlo::{self, Count, Failure, Fields, Form};
 use crate::program::{self, Attributes, Function, Op, OpKind, Program, Type, ValueId};
 
 /// What an op name of the file stands for.
@@ -194,9 +194,7 @@ impl<'a> Converter<'a> {
 
     fn mesh(&mut self, inherent: Inherent) -> Result<(String, program::sharding::Mesh), Failure> {
         let mut fields = Fields::new(&mut self.context, inherent, Attributes::default(), 0);
-        let name = fields.take("sym_name")?;
-        let mesh = fields.take("mesh")?;
-        Ok((sdy::symbol_name(fields.context, name)?, sdy::mesh(fields.context, mesh)?))
+        sdy::take_mesh(&mut fields)
     }
 
     /// The block of an op that has one region of one block.
@@ -243,13 +241,8 @@ impl<'a> Converter<'a> {
         function.name = fields.string("sym_name")?;
         // Symbols without a visibility are public.
         function.is_public = matches!(fields.string("sym_visibility")?.as_str(), "" | "public");
-        for (name, list) in
-            [("arg_attrs", &mut function.argument_attributes), ("res_attrs", &mut function.result_attributes)]
-        {
-            for id in fields.array(name)? {
-                list.push(fields.context.dictionary(id)?);
-            }
-        }
+        function.argument_attributes = fields.dictionaries("arg_attrs")?;
+        function.result_attributes = fields.dictionaries("res_attrs")?;
         match fields.optional_type("function_type")? {
             Some(Type::Function(inputs, outputs)) => Ok((inputs, outputs)),
             _ => Err("attribute function_type: expected the type of a function".to_owned().into()),
@@ -364,7 +357,7 @@ impl<'a> Converter<'a> {
         let operands = self.operands(op)?;
         let (inherent, extra) = self.attributes(op, form.attributes)?;
         let fields = Fields::new(&mut self.context, inherent, extra, operands.len());
-        let (kind, attributes) = build(form.build, fields).map_err(|failure| self.failed(op, failure))?;
+        let (kind, attributes) = vhlo::build(form.build, fields).map_err(|failure| self.failed(op, failure))?;
         let location = self.context.location(op.location);
         let mut regions = Vec::with_capacity(op.regions.len());
         for region in &op.regions {
@@ -388,17 +381,4 @@ impl<'a> Converter<'a> {
         }
         Ok(Op { kind, operands, results, regions, attributes, location })
     }
-}
-
-fn build(build: Build, mut fields: Fields<'_, '_>) -> Result<(OpKind, Attributes), Failure> {
-    let kind = match build {
-        Build::Unary(unary) => OpKind::Unary(unary),
-        Build::AccurateUnary(unary) => {
-            fields.result_accuracy()?;
-            OpKind::Unary(unary)
-        }
-        Build::Binary(binary) => OpKind::Binary(binary),
-        Build::With(build) => build(&mut fields)?,
-    };
-    Ok((kind, fields.finish()?))
 }
