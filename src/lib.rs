@@ -8,6 +8,8 @@ pub mod lower;
 #[cfg(target_os = "linux")]
 extern crate mlx_cblas as _;
 
+#[cfg(feature = "mlir")]
+pub mod mlir;
 pub mod mlx;
 pub mod passes;
 pub mod pjrt;

@@ -20,6 +20,12 @@ pub enum ReadError {
         /// What came, and what is supported.
         message: String,
     },
+    /// MLIR's parser, verifier or a pass of MLIR refuses the program.
+    #[error("invalid program: {message}")]
+    Mlir {
+        /// What MLIR says, each line with its place.
+        message: String,
+    },
     /// An op, a function or the module breaks the rules of its dialect.
     #[error("invalid {op} at {location}: {message}")]
     Op {

@@ -368,7 +368,7 @@ fn take_manual_axes(fields: &mut Fields<'_>, name: &str) -> Result<Vec<String>, 
 }
 
 /// The symbol and the axes of a mesh.
-pub(super) fn take_mesh(fields: &mut Fields<'_>) -> Result<(String, Mesh), Failure> {
+pub(crate) fn take_mesh(fields: &mut Fields<'_>) -> Result<(String, Mesh), Failure> {
     let id = fields.take("sym_name")?;
     let name = match fields.source.attribute(id)? {
         program::Attribute::String(name) => name,
@@ -427,11 +427,11 @@ const FORMS: &[Form] = &[
 ];
 
 /// The form of that name (without dialect).
-pub(super) fn find(name: &str) -> Option<&'static Form> {
+pub(crate) fn find(name: &str) -> Option<&'static Form> {
     FORMS.iter().find(|form| form.name == name)
 }
 
-/// A symbol name, which Shardy keeps as a builtin string.
+/// A symbol name, which builtin ops and Shardy keep as a builtin string.
 pub(super) fn symbol_name(context: &mut Context<'_>, id: AttributeId) -> Result<String, ReadError> {
     match context.shallow(id)? {
         Shallow::Builtin(BuiltinAttribute::String(_)) => Ok(context.string(id)?.to_owned()),

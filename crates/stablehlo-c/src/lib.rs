@@ -9,6 +9,7 @@
 
 mod attribute;
 mod bytes;
+mod diagnostics;
 mod ffi;
 mod load;
 mod location;
@@ -17,6 +18,7 @@ mod types;
 
 pub use attribute::{AttributeView, Elements, view_attribute};
 pub use bytes::{attribute_text, identifier_bytes, operation_name, type_text};
+pub use diagnostics::{Diagnostic, with_diagnostics};
 pub use load::{context, deserialize, library_version, parse, register_passes};
 pub use location::{LocationView, view_location};
 pub use melior;

@@ -17,6 +17,23 @@ pub(crate) enum Failure {
     Unsupported(String),
 }
 
+impl Failure {
+    /// The error of the op of that name and source line.
+    pub fn of(self, op: String, location: String) -> ReadError {
+        match self {
+            // Errors of attributes and types do not know their op yet.
+            Failure::Read(ReadError::Malformed { offset, message }) => {
+                ReadError::Op { op, location, message: format!("{message} (byte {offset})") }
+            }
+            Failure::Read(ReadError::Unsupported { message }) | Failure::Unsupported(message) => {
+                ReadError::UnsupportedOp { op, location, message }
+            }
+            Failure::Read(error) => error,
+            Failure::Rule(message) => ReadError::Op { op, location, message },
+        }
+    }
+}
+
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Failure::Read(error)
@@ -62,6 +79,12 @@ impl<'s> Fields<'s> {
     /// Takes an attribute.
     pub fn take(&mut self, name: &str) -> Result<AttributeId, Failure> {
         self.take_optional(name).ok_or_else(|| Failure::Rule(format!("attribute {name} is missing")))
+    }
+
+    /// Whether an attribute is there.
+    #[cfg_attr(not(feature = "mlir"), expect(dead_code, reason = "VHLO leaves no attribute of a function out"))]
+    pub fn has(&self, name: &str) -> bool {
+        self.inherent.iter().any(|(each, _)| *each == name)
     }
 
     /// Takes an attribute that may be missing.

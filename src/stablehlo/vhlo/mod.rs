@@ -22,6 +22,8 @@ pub(super) use encoding::{VhloAttribute, VhloType};
 pub(crate) use fields::{Failure, Fields};
 pub(crate) use source::{Field, Source};
 
+use std::fmt;
+
 use crate::program::{Attributes, Binary, OpKind, Unary};
 
 /// A permitted number of operands, results or regions.
@@ -37,6 +39,15 @@ impl Count {
         match self {
             Count::Exactly(expected) => count == expected,
             Count::AtLeast(least) => count >= least,
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Count::Exactly(count) => write!(formatter, "{count}"),
+            Count::AtLeast(count) => write!(formatter, "at least {count}"),
         }
     }
 }
@@ -113,6 +124,13 @@ const FAMILIES: &[&[Form]] = &[
 /// The form of that name (without dialect).
 pub(super) fn find(name: &str) -> Option<&'static Form> {
     FAMILIES.iter().flat_map(|family| family.iter()).find(|form| form.name == name)
+}
+
+/// The form of the op of that name in StableHLO, which has one form of each.
+#[cfg(feature = "mlir")]
+pub(crate) fn find_unversioned(name: &str) -> Option<&'static Form> {
+    let mut forms = FAMILIES.iter().flat_map(|family| family.iter());
+    forms.find(|form| form.name.rsplit_once("_v").is_some_and(|(base, _)| base == name))
 }
 
 /// All forms.
