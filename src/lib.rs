@@ -1,7 +1,7 @@
 //! A PJRT plugin that runs JAX programs on MLX: jaxlib's StableHLO in, MLX calls out.
 //!
 //! Data flows one way, and each layer knows only the next one's types:
-//! `pjrt` → `stablehlo` → `program` → `passes` → `lower` → `runtime` → `mlx`.
+//! `pjrt` → `stablehlo` (or `mlir`) → `program` → `passes` → `lower` → `runtime` → `mlx`.
 
 pub mod lower;
 // Linked for its exported symbols: the BLAS under MLX's CPU backend.
@@ -15,6 +15,7 @@ pub mod passes;
 pub mod pjrt;
 pub mod program;
 pub mod proto;
+pub mod reader;
 pub mod runtime;
 pub mod stablehlo;
 
