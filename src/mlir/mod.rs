@@ -29,7 +29,7 @@ pub enum Passes {
     Simplify,
 }
 
-pub use passes::PIPELINE;
+pub use passes::{PIPELINE, PIPELINE_WITHOUT_SYMBOLS};
 
 /// Reads a program from StableHLO bytecode (of any version up to the library's) or text, and verifies it.
 ///

@@ -17,7 +17,10 @@ fn messages_have_place_and_reason() {
         ("module {", "expected"),
         (&function("  return %y : tensor<2xf32>"), ":2:"),
         (&function("  return %y : tensor<2xf32>"), "use of undeclared SSA value name"),
-        (&function("  %y = stablehlo.add %x, %z : tensor<2xf32>\n  return %y : tensor<2xf32>"), "%z"),
+        (
+            &function("  %y = stablehlo.add %x, 5 : tensor<2xf32>\n  return %y : tensor<2xf32>"),
+            ":2:25: expected SSA operand",
+        ),
         // The verifier's.
         (
             &function(
@@ -44,6 +47,11 @@ fn what_the_program_cannot_hold_is_named() {
         ("  %y = \"sdy.sharding_constraint\"(%x) {sharding = 1} : (tensor<2xf32>) -> tensor<2xf32>", "bytecode only"),
         ("  %y = \"other.op\"(%x) : (tensor<2xf32>) -> tensor<2xf32>", "(tensor<2xf32>) -> (tensor<2xf32>)"),
         ("  %y = \"other.op\"(%x) : (tensor<2xf32>) -> tensor<2xf32>", ":2"),
+        // With a region, which MLIR's own passes on symbols do not survive.
+        (
+            "  %y = \"other.op\"(%x) ({ ^b(%z: tensor<2xf32>): \"other.end\"() : () -> () }) : (tensor<2xf32>) -> tensor<2xf32>",
+            "other.op",
+        ),
     ] {
         let (message, is_unimplemented) = error(&function(&format!("{body}\n  return %y : tensor<2xf32>")));
         assert!(is_unimplemented, "{message}");
