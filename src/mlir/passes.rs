@@ -14,22 +14,33 @@ use super::load::Loaded;
 use crate::stablehlo::ReadError;
 
 /// Composites become calls of their decompositions, none of which the plugin computes in another way.
+///
+/// `stablehlo-aggressive-simplification` is left out: it takes `x + 0` for `x`, which is wrong for -0.
 pub const PIPELINE: &str = "builtin.module(func.func(stablehlo-legalize-composite-to-call),inline,\
-     func.func(stablehlo-aggressive-simplification),canonicalize,cse,symbol-dce)";
+     canonicalize,cse,symbol-dce)";
 
 /// For modules with regions of ops that MLIR does not know, as Shardy's are: whether such an op is a table of symbols
 /// nobody can tell, and `inline` reads memory that is none when it looks for the uses of a symbol. The plugin's own
 /// passes put calls in place.
-pub const PIPELINE_WITHOUT_SYMBOLS: &str = "builtin.module(func.func(stablehlo-legalize-composite-to-call,\
-     stablehlo-aggressive-simplification),canonicalize,cse)";
+pub const PIPELINE_WITHOUT_SYMBOLS: &str =
+    "builtin.module(func.func(stablehlo-legalize-composite-to-call),canonicalize,cse)";
 
 /// Runs the pipeline, with MLIR's verifier after each pass.
-pub(super) fn run<'c>(context: &'c Context, mut loaded: Loaded<'c>) -> Result<Loaded<'c>, ReadError> {
+pub(super) fn run<'c>(context: &'c Context, loaded: Loaded<'c>) -> Result<Loaded<'c>, ReadError> {
+    let pipeline =
+        if has_unknown_regions(context, loaded.module.as_operation()) { PIPELINE_WITHOUT_SYMBOLS } else { PIPELINE };
+    run_pipeline(context, loaded, pipeline)
+}
+
+/// Runs a pipeline.
+pub(super) fn run_pipeline<'c>(
+    context: &'c Context,
+    mut loaded: Loaded<'c>,
+    pipeline: &str,
+) -> Result<Loaded<'c>, ReadError> {
     register_passes();
     let manager = PassManager::new(context);
     manager.enable_verifier(true);
-    let pipeline =
-        if has_unknown_regions(context, loaded.module.as_operation()) { PIPELINE_WITHOUT_SYMBOLS } else { PIPELINE };
     checked(context, "the pipeline of passes", || {
         parse_pass_pipeline(manager.as_operation_pass_manager(), pipeline).ok()
     })?;
