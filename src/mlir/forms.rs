@@ -130,7 +130,7 @@ enum Default {
     Precisions,
     /// custom_call's version without a status.
     OriginalVersion,
-    DefaultAccuracy,
+    AnyAccuracy,
 }
 
 /// By attribute, for the forms named; for all forms that have it where none is named.
@@ -163,7 +163,7 @@ const DEFAULTS: &[(&str, &[&str], Default)] = &[
     ("output_operand_aliases", &[], Default::NoArray),
     ("padding", &[], Default::NoPadding),
     ("precision_config", &[], Default::Precisions),
-    ("result_accuracy", &[], Default::DefaultAccuracy),
+    ("result_accuracy", &[], Default::AnyAccuracy),
     ("result_layouts", &[], Default::NoArray),
     ("rhs_component_count", &[], Default::NoType),
     ("rhs_dilation", &[], Default::Each(1)),
@@ -213,7 +213,7 @@ pub(super) fn add_defaults(form: &Form, inherent: &mut Inherent, values: &mut Va
             Default::Case(case) => Value::Field(Field::Spelled((*case).to_owned())),
             Default::Precisions => Value::Attribute(Attribute::Array(vec![Attribute::Enum("DEFAULT".into()); 2])),
             Default::OriginalVersion => Value::Field(Field::Case(EnumKind::CustomCallApiVersion, 1)),
-            Default::DefaultAccuracy => {
+            Default::AnyAccuracy => {
                 let mode = values.add(Value::Field(Field::Spelled("DEFAULT".to_owned())));
                 Value::Field(Field::ResultAccuracy(0.0, 0.0, 0, mode))
             }
