@@ -64,9 +64,9 @@ test-metal: build ## tests with the CPU in Metal's place: its placements and ref
 
 # MLIR's reader. Its plugin is built with little optimization, beside the installed one. What the tests of the ops
 # compile meanwhile is collected, and then read and run with both readers.
-MLIR_TESTS ?= $(addprefix tests/python/ops/test_,shapes.py constants.py convert.py compare_select.py dot_general.py \
-	gather.py scatter.py reduce.py reduce_window.py sort.py control_flow.py dynamic_slices.py convolution.py fft.py \
-	linalg.py donation.py errors.py random_bits.py)
+MLIR_TESTS ?= $(addprefix tests/python/ops/test_,shapes.py constants.py compare_select.py dot_general.py \
+	gather.py scatter.py sort.py control_flow.py dynamic_slices.py convolution.py linalg.py donation.py errors.py \
+	random_bits.py)
 MLIR_PROGRAMS := $(abspath target/mlir-programs)
 DYLIB := $(if $(filter Darwin,$(shell uname)),dylib,so)
 
