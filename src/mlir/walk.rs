@@ -88,7 +88,8 @@ impl Walker<'_> {
         let mut extra = Attributes::default();
         for (name, value) in op.attributes() {
             let name = String::from_utf8_lossy(identifier_bytes(name)).into_owned();
-            if name == FOREIGN {
+            // Ours on Shardy's ops; on others it would be the program's.
+            if name == FOREIGN && operation_name(&op).starts_with("sdy.") {
                 continue;
             }
             let parts = match form {
