@@ -78,7 +78,7 @@ test-mlir: build $(VENV)/.mlir ## MLIR's reader against our own, and tests of th
 	JAX_MPS_LIBRARY_PATH=$(abspath target/debug/libjax_mps.$(DYLIB)) JAX_MPS_READER=mlir \
 		JAX_MPS_DUMP=$(MLIR_PROGRAMS) JAX_MPS_DUMP_STAGE=0-received $(PY) -m pytest -n 2 -q $(MLIR_TESTS) $(ARGS); \
 	JAX_MPS_COLLECTED=$(MLIR_PROGRAMS) cargo test --locked --features mlir --lib -- \
-		--include-ignored --nocapture mlir:: reader::
+		--include-ignored --nocapture mlir:: reader:: text_programs
 
 smoke: build ## the same wheel under the oldest, a middle and the newest JAX
 	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl
