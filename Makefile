@@ -18,7 +18,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 	Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
 
-.PHONY: help venv build demo test lint test-rust test-python test-metal smoke bench bench-dispatch soak check-macos clean
+.PHONY: help venv build demo test lint test-rust test-python test-metal test-mlir smoke bench bench-dispatch soak check-macos clean
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
@@ -63,6 +63,24 @@ test-metal: build ## tests with the CPU in Metal's place: its placements and ref
 	$(ENVIRONMENT); JAX_MPS_CAPABILITIES=metal cargo $(if $(NEXTEST),nextest run,test) --locked --no-fail-fast
 	JAX_MPS_CAPABILITIES=metal $(PY) -m pytest -n 2 $(METAL_TESTS)
 
+# MLIR's reader. Its plugin is built with little optimization, beside the installed one. What the tests of the ops
+# compile meanwhile is collected, and then read and run with both readers.
+MLIR_TESTS ?= $(addprefix tests/python/ops/test_,shapes.py constants.py compare_select.py dot_general.py \
+	gather.py scatter.py sort.py control_flow.py dynamic_slices.py convolution.py linalg.py donation.py errors.py \
+	random_bits.py)
+MLIR_PROGRAMS := $(abspath target/mlir-programs)
+DYLIB := $(if $(filter Darwin,$(shell uname)),dylib,so)
+
+test-mlir: build $(VENV)/.mlir ## MLIR's reader against our own, and tests of the ops with it
+	if grep -q unavailable $(VENV)/.mlir; then cat $(VENV)/.mlir; exit 0; fi; \
+	$(ENVIRONMENT); cargo clippy --locked --features mlir --all-targets -- -D warnings; \
+	cargo build --locked --features mlir --lib; \
+	rm -rf $(MLIR_PROGRAMS); \
+	JAX_MPS_LIBRARY_PATH=$(abspath target/debug/libjax_mps.$(DYLIB)) JAX_MPS_READER=mlir \
+		JAX_MPS_DUMP=$(MLIR_PROGRAMS) JAX_MPS_DUMP_STAGE=0-received $(PY) -m pytest -n 2 -q $(MLIR_TESTS) $(ARGS); \
+	JAX_MPS_COLLECTED=$(MLIR_PROGRAMS) cargo test --locked --features mlir --lib -- \
+		--include-ignored --nocapture mlir:: reader:: text_programs
+
 smoke: build ## the same wheel under the oldest, a middle and the newest JAX
 	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl
 
@@ -86,6 +104,14 @@ $(VENV)/.ready: pyproject.toml
 		> $(VENV)/requirements.txt
 	$(PY) -m pip install --progress-bar off -r $(VENV)/requirements.txt '$(JAX)'
 	touch $@
+
+# Skipped only where PyPI has no MLIR for this machine and Python, and then `make test-mlir` says so.
+$(VENV)/.mlir: $(VENV)/.ready build_backend/mlir_prefix.py
+	set -- $$($(PY) -c 'import sys; sys.path.insert(0, "build_backend"); import mlir_prefix; print(*mlir_prefix.REQUIREMENTS)'); \
+	if $(PY) -m pip install --progress-bar off "$$@" 2>&1 | tee $@.log; then echo "$$@" > $@; \
+	elif grep -q 'No matching distribution found' $@.log; then \
+		echo "test-mlir SKIPPED: unavailable on this platform: $$*" > $@; \
+	else exit 1; fi
 
 $(VENV)/.built: $(VENV)/.ready $(SOURCES)
 	rm -rf target/wheels

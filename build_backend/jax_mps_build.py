@@ -31,6 +31,8 @@ import tempfile
 import time
 import zipfile
 
+import mlir_prefix
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = "jax_plugins/mps"
 # cargo and maturin read this variable too: scripts/check_macos builds for macOS on Linux.
@@ -47,10 +49,12 @@ NEWEST_PORTABLE_GLIBCXX = 30
 # -- where the tools are -----------------------------------------------------
 
 
-def build_environment() -> dict[str, str]:
+def build_environment(*, mlir: bool = False) -> dict[str, str]:
     """Settings for cargo, from the packages of the running Python.
 
-    Whatever the caller's environment already sets stays as it is.
+    Whatever the caller's environment already sets stays as it is. Those for the
+    feature ``mlir`` are there where its packages are; with ``mlir`` their absence
+    is an error.
     """
     found = {"MLX_PREFIX": _mlx_prefix(), "PROTOC": _protoc()}
     # pyo3 is built for the stable ABI, and so not for the Python that it would find.
@@ -62,6 +66,8 @@ def build_environment() -> dict[str, str]:
         found["LIBCLANG_PATH"] = _libclang()
         # The libclang package has no compiler headers (stddef.h ...): gcc's do.
         found["BINDGEN_EXTRA_CLANG_ARGS"] = f"-idirafter {_gcc_include()}"
+    if mlir or mlir_prefix.available():
+        found |= mlir_prefix.make(ROOT / "target" / "mlir")
     return {
         name: os.environ.get(name, value)
         for name, value in found.items()
@@ -122,9 +128,17 @@ def _output(command: list[str], **options) -> str:
 # -- building ----------------------------------------------------------------
 
 
-def _build_library(*, for_wheel: bool) -> pathlib.Path:
+def _wants_mlir(config_settings) -> bool:
+    """``pip install . -C mlir=true``: the plugin with MLIR's reader beside its own."""
+    value = (config_settings or {}).get("mlir", "false")
+    if value not in ("true", "false"):
+        raise SystemExit(f"jax-mps: the setting mlir is true or false, not {value!r}")
+    return value == "true"
+
+
+def _build_library(*, for_wheel: bool, mlir: bool) -> pathlib.Path:
     """Builds the plugin and returns the path of its library."""
-    environment = {**os.environ, **build_environment()}
+    environment = {**os.environ, **build_environment(mlir=mlir)}
     environment.pop("JAX_MPS_WHEEL", None)
     if for_wheel:
         # Leaves the build machine's folders out (build.rs).
@@ -132,6 +146,8 @@ def _build_library(*, for_wheel: bool) -> pathlib.Path:
     # Python's processes load this library: the module behind jax_plugins.mps.memory_info() is in it.
     command = [_cargo(), "build", "--release", "--locked", "--lib", "--features", "python"]
     command.append("--message-format=json-render-diagnostics")
+    if mlir:
+        command += ["--features", "mlir"]
     messages = _output(command, cwd=ROOT, env=environment).splitlines()
     artifacts = (m for m in map(json.loads, messages) if "filenames" in m)
     for artifact in artifacts:
@@ -161,13 +177,19 @@ def _platform_tag(library: pathlib.Path, maturin_tag: str) -> str:
     return maturin_tag.replace("linux_", f"manylinux_2_{max(needed)}_", 1)
 
 
-def _write_dist_info(folder: str) -> pathlib.Path:
+def _write_dist_info(folder: str, *, mlir: bool) -> pathlib.Path:
     # `cffi` is the kind whose tag is py3-none: only the metadata is used.
     command = [_maturin(), "pep517", "write-dist-info", "--bindings", "cffi"]
     command += ["--metadata-directory", folder, "--interpreter", sys.executable]
     environment = {**os.environ, **build_environment()}
     # maturin prints its progress on stdout, and the folder's name last.
     name = _output(command, cwd=ROOT, env=environment).strip().splitlines()[-1]
+    if mlir:
+        # The library is linked where pip puts it, like MLX.
+        metadata = pathlib.Path(folder) / name / "METADATA"
+        head, separator, body = metadata.read_text(encoding="utf-8").partition("\n\n")
+        requirement = f"\nRequires-Dist: {mlir_prefix.RUNTIME_REQUIREMENT}"
+        metadata.write_text(head + requirement + separator + body, encoding="utf-8")
     return pathlib.Path(folder) / name
 
 
@@ -177,11 +199,11 @@ def _maturin() -> str:
 
 
 def _write_wheel(
-    wheel_directory: str, library: pathlib.Path, contents: dict[str, bytes]
+    wheel_directory: str, library: pathlib.Path, contents: dict[str, bytes], *, mlir: bool
 ) -> str:
     """Zips ``contents`` (path in the wheel -> bytes) with the metadata."""
     with tempfile.TemporaryDirectory() as temporary:
-        dist_info = _write_dist_info(temporary)
+        dist_info = _write_dist_info(temporary, mlir=mlir)
         for path in sorted(p for p in dist_info.rglob("*") if p.is_file()):
             name = f"{dist_info.name}/{path.relative_to(dist_info).as_posix()}"
             contents[name] = path.read_bytes()
@@ -223,22 +245,31 @@ def _record(contents: dict[str, bytes], record: str) -> bytes:
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    library = _build_library(for_wheel=True)
+    mlir = _wants_mlir(config_settings)
+    library = _build_library(for_wheel=True, mlir=mlir)
     contents = {
         path.relative_to(ROOT / "python").as_posix(): path.read_bytes()
         for path in sorted((ROOT / "python" / PACKAGE).rglob("*.py"))
     }
     contents[f"{PACKAGE}/{LIBRARY}"] = library.read_bytes()
-    return _write_wheel(wheel_directory, library, contents)
+    return _write_wheel(wheel_directory, library, contents, mlir=mlir)
 
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
     """Uses ``python/`` in place; the library is copied there, to be replaced
     by the next ``pip install -e`` or overruled by JAX_MPS_LIBRARY_PATH."""
-    library = _build_library(for_wheel=False)
+    mlir = _wants_mlir(config_settings)
+    library = _build_library(for_wheel=False, mlir=mlir)
     shutil.copy2(library, ROOT / "python" / PACKAGE / LIBRARY)
     path = f"{ROOT / 'python'}\n".encode()
-    return _write_wheel(wheel_directory, library, {"jax_mps_editable.pth": path})
+    return _write_wheel(wheel_directory, library, {"jax_mps_editable.pth": path}, mlir=mlir)
+
+
+def get_requires_for_build_wheel(config_settings=None):
+    return mlir_prefix.REQUIREMENTS if _wants_mlir(config_settings) else []
+
+
+get_requires_for_build_editable = get_requires_for_build_wheel
 
 
 def build_sdist(sdist_directory, config_settings=None):
@@ -247,7 +278,7 @@ def build_sdist(sdist_directory, config_settings=None):
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    return _write_dist_info(metadata_directory).name
+    return _write_dist_info(metadata_directory, mlir=_wants_mlir(config_settings)).name
 
 
 prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel

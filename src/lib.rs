@@ -1,13 +1,15 @@
 //! A PJRT plugin that runs JAX programs on MLX: jaxlib's StableHLO in, MLX calls out.
 //!
 //! Data flows one way, and each layer knows only the next one's types:
-//! `pjrt` → `stablehlo` → `program` → `passes` → `lower` → `runtime` → `mlx`.
+//! `pjrt` → `stablehlo` (or `mlir`) → `program` → `passes` → `lower` → `runtime` → `mlx`.
 
 pub mod lower;
 // Linked for its exported symbols: the BLAS under MLX's CPU backend.
 #[cfg(target_os = "linux")]
 extern crate mlx_cblas as _;
 
+#[cfg(feature = "mlir")]
+pub mod mlir;
 pub mod mlx;
 pub mod passes;
 pub mod pjrt;
@@ -15,6 +17,7 @@ pub mod program;
 pub mod proto;
 #[cfg(feature = "python")]
 mod python;
+pub mod reader;
 pub mod runtime;
 pub mod stablehlo;
 

@@ -38,6 +38,15 @@ impl Literal {
         Some((0..self.ty.elements()).map(|index| one(self.element(index))).collect())
     }
 
+    /// Whether a result of that type may have this value: the types are one, but quantized results store integers.
+    pub fn fits(&self, ty: &Type) -> bool {
+        match ty {
+            Type::Tensor(tensor) => *tensor == self.ty,
+            Type::Quantized(shape, parameters) => *shape == self.ty.shape && parameters.storage == self.ty.element,
+            _ => false,
+        }
+    }
+
     /// True when every byte of every element is equal to the bytes given.
     pub fn is_splat_of(&self, bytes: &[u8]) -> bool {
         let width = self.ty.element.bytes();

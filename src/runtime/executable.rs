@@ -21,7 +21,7 @@ use super::timeline;
 use crate::lower::{self, Plan};
 use crate::mlx::{self, Place};
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
-use crate::{passes, proto, stablehlo};
+use crate::{passes, proto, reader};
 
 /// Type of a parameter or result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,9 +112,10 @@ impl Executable {
                 ),
             ));
         }
-        dump.write("0-received.mlirbc", || bytes.to_vec());
+        let received = if reader::is_text(bytes) { "0-received.mlir" } else { "0-received.mlirbc" };
+        dump.write(received, || bytes.to_vec());
         // Reading includes verification.
-        let mut program = stablehlo::read(bytes).map_err(|error| {
+        let mut program = reader::read(bytes).map_err(|error| {
             let code = if error.is_unimplemented() { Code::Unimplemented } else { Code::InvalidArgument };
             Error::new(code, error.to_string())
         })?;

@@ -5,7 +5,7 @@ use super::ReadError;
 use super::bytecode::{AttributeId, Block, Module, Operation, Properties, Region, TypeId, ValueIndex};
 use super::context::{Context, DialectKind};
 use super::sdy;
-use super::vhlo::{self, Build, Count, Failure, Fields, Form};
+use super::vhlo::{self, Count, Failure, Fields, Form};
 use crate::program::{self, Attributes, Function, Op, OpKind, Program, Type, ValueId};
 
 /// What an op name of the file stands for.
@@ -77,27 +77,15 @@ impl<'a> Converter<'a> {
 
     /// An op that breaks a rule.
     fn broken(&mut self, op: &Operation, message: impl Into<String>) -> ReadError {
-        let location = self.context.location(op.location).to_string();
-        ReadError::Op { op: self.module.op_name(op), location, message: message.into() }
+        self.failed(op, Failure::Rule(message.into()))
     }
 
     fn failed(&mut self, op: &Operation, failure: Failure) -> ReadError {
-        match failure {
-            // Errors of attributes and types do not know their op yet.
-            Failure::Read(ReadError::Malformed { offset, message }) => {
-                self.broken(op, format!("{message} (byte {offset})"))
-            }
-            Failure::Read(ReadError::Unsupported { message }) | Failure::Unsupported(message) => {
-                self.unsupported(op, message)
-            }
-            Failure::Read(error) => error,
-            Failure::Rule(message) => self.broken(op, message),
-        }
+        op_error(&mut self.context, op, failure)
     }
 
     fn unsupported(&mut self, op: &Operation, message: String) -> ReadError {
-        let location = self.context.location(op.location).to_string();
-        ReadError::UnsupportedOp { op: self.module.op_name(op), location, message }
+        self.failed(op, Failure::Unsupported(message))
     }
 
     /// An op that is not known.
@@ -114,51 +102,7 @@ impl<'a> Converter<'a> {
         op: &Operation,
         names: &'static [&'static str],
     ) -> Result<(Inherent, Attributes), ReadError> {
-        self.try_attributes(op, names).map_err(|error| self.failed(op, error))
-    }
-
-    fn try_attributes(
-        &mut self,
-        op: &Operation,
-        names: &'static [&'static str],
-    ) -> Result<(Inherent, Attributes), Failure> {
-        let mut inherent = Vec::with_capacity(names.len());
-        let mut named = match op.attributes {
-            Some(id) => self.context.entries(id)?,
-            None => Vec::new(),
-        };
-        match op.properties {
-            Properties::None => {}
-            Properties::Attribute(id) => named.extend(self.context.entries(id)?),
-            Properties::Encoded(index) => {
-                let mut cursor = self.module.properties[index].clone();
-                for name in names {
-                    match name.strip_suffix('?') {
-                        None => inherent.push((*name, self.module.attribute_id(&mut cursor)?)),
-                        Some(name) => {
-                            if let Some(id) = self.module.optional_attribute_id(&mut cursor)? {
-                                inherent.push((name, id));
-                            }
-                        }
-                    }
-                }
-                cursor.finish("the properties of an op")?;
-            }
-        }
-        let mut extra = Attributes::default();
-        for (name, id) in named {
-            match names.iter().map(|each| each.trim_end_matches('?')).find(|each| *each == name) {
-                Some(known) if inherent.iter().any(|(each, _)| *each == known) => {
-                    return Err(format!("attribute {name} stands twice").into());
-                }
-                Some(known) => inherent.push((known, id)),
-                None => {
-                    let value = self.context.attribute(id)?;
-                    extra.0.push((name, value));
-                }
-            }
-        }
-        Ok((inherent, extra))
+        op_attributes(&mut self.context, op, names).map_err(|error| self.failed(op, error))
     }
 
     fn program(&mut self, root: &'a Operation) -> Result<Program, ReadError> {
@@ -194,9 +138,7 @@ impl<'a> Converter<'a> {
 
     fn mesh(&mut self, inherent: Inherent) -> Result<(String, program::sharding::Mesh), Failure> {
         let mut fields = Fields::new(&mut self.context, inherent, Attributes::default(), 0);
-        let name = fields.take("sym_name")?;
-        let mesh = fields.take("mesh")?;
-        Ok((sdy::symbol_name(fields.context, name)?, sdy::mesh(fields.context, mesh)?))
+        sdy::take_mesh(&mut fields)
     }
 
     /// The block of an op that has one region of one block.
@@ -243,13 +185,8 @@ impl<'a> Converter<'a> {
         function.name = fields.string("sym_name")?;
         // Symbols without a visibility are public.
         function.is_public = matches!(fields.string("sym_visibility")?.as_str(), "" | "public");
-        for (name, list) in
-            [("arg_attrs", &mut function.argument_attributes), ("res_attrs", &mut function.result_attributes)]
-        {
-            for id in fields.array(name)? {
-                list.push(fields.context.dictionary(id)?);
-            }
-        }
+        function.argument_attributes = fields.dictionaries("arg_attrs")?;
+        function.result_attributes = fields.dictionaries("res_attrs")?;
         match fields.optional_type("function_type")? {
             Some(Type::Function(inputs, outputs)) => Ok((inputs, outputs)),
             _ => Err("attribute function_type: expected the type of a function".to_owned().into()),
@@ -354,17 +291,13 @@ impl<'a> Converter<'a> {
             (op.successors, Count::Exactly(0), "successors"),
         ] {
             if !permitted.permits(count) {
-                let expected = match permitted {
-                    Count::Exactly(count) => format!("{count}"),
-                    Count::AtLeast(count) => format!("at least {count}"),
-                };
-                return Err(self.broken(op, format!("expected {expected} {what}, came {count}")));
+                return Err(self.broken(op, format!("expected {permitted} {what}, came {count}")));
             }
         }
         let operands = self.operands(op)?;
         let (inherent, extra) = self.attributes(op, form.attributes)?;
         let fields = Fields::new(&mut self.context, inherent, extra, operands.len());
-        let (kind, attributes) = build(form.build, fields).map_err(|failure| self.failed(op, failure))?;
+        let (kind, attributes) = vhlo::build(form.build, fields).map_err(|failure| self.failed(op, failure))?;
         let location = self.context.location(op.location);
         let mut regions = Vec::with_capacity(op.regions.len());
         for region in &op.regions {
@@ -372,33 +305,65 @@ impl<'a> Converter<'a> {
             regions.push(self.block(function, op, block)?);
         }
         let results = self.define(function, op, op.first_result, &op.result_types)?;
-        if let OpKind::Constant(literal) = &kind {
-            // The type of the value and that of the result are one; quantized constants store integers.
-            let fits = match function.ty(results[0]) {
-                Type::Tensor(tensor) => *tensor == literal.ty,
-                Type::Quantized(shape, parameters) => {
-                    *shape == literal.ty.shape && parameters.storage == literal.ty.element
-                }
-                _ => false,
-            };
-            if !fits {
-                let message = format!("a value of {} for a result of {}", literal.ty, function.ty(results[0]));
-                return Err(self.broken(op, message));
-            }
+        if let OpKind::Constant(literal) = &kind
+            && !literal.fits(function.ty(results[0]))
+        {
+            let message = format!("a value of {} for a result of {}", literal.ty, function.ty(results[0]));
+            return Err(self.broken(op, message));
         }
         Ok(Op { kind, operands, results, regions, attributes, location })
     }
 }
 
-fn build(build: Build, mut fields: Fields<'_, '_>) -> Result<(OpKind, Attributes), Failure> {
-    let kind = match build {
-        Build::Unary(unary) => OpKind::Unary(unary),
-        Build::AccurateUnary(unary) => {
-            fields.result_accuracy()?;
-            OpKind::Unary(unary)
-        }
-        Build::Binary(binary) => OpKind::Binary(binary),
-        Build::With(build) => build(&mut fields)?,
+/// The inherent attributes of an op whose encoding lists `names` in this order, and its discardable ones.
+pub(super) fn op_attributes(
+    context: &mut Context<'_>,
+    op: &Operation,
+    names: &'static [&'static str],
+) -> Result<(Inherent, Attributes), Failure> {
+    let module = context.module;
+    let mut inherent = Vec::with_capacity(names.len());
+    let mut named = match op.attributes {
+        Some(id) => context.entries(id)?,
+        None => Vec::new(),
     };
-    Ok((kind, fields.finish()?))
+    match op.properties {
+        Properties::None => {}
+        Properties::Attribute(id) => named.extend(context.entries(id)?),
+        Properties::Encoded(index) => {
+            let mut cursor = module.properties[index].clone();
+            for name in names {
+                match name.strip_suffix('?') {
+                    None => inherent.push((*name, module.attribute_id(&mut cursor)?)),
+                    Some(name) => {
+                        if let Some(id) = module.optional_attribute_id(&mut cursor)? {
+                            inherent.push((name, id));
+                        }
+                    }
+                }
+            }
+            cursor.finish("the properties of an op")?;
+        }
+    }
+    let mut extra = Attributes::default();
+    for (name, id) in named {
+        match names.iter().map(|each| each.trim_end_matches('?')).find(|each| *each == name) {
+            Some(known) if inherent.iter().any(|(each, _)| *each == known) => {
+                return Err(format!("attribute {name} stands twice").into());
+            }
+            Some(known) => inherent.push((known, id)),
+            None => {
+                let value = context.attribute(id)?;
+                extra.0.push((name, value));
+            }
+        }
+    }
+    Ok((inherent, extra))
+}
+
+/// The error of an op, with its name and line.
+pub(super) fn op_error(context: &mut Context<'_>, op: &Operation, failure: Failure) -> ReadError {
+    let name = context.module.op_name(op);
+    let location = context.location(op.location).to_string();
+    failure.of(name, location)
 }

@@ -20,6 +20,18 @@ pub enum ReadError {
         /// What came, and what is supported.
         message: String,
     },
+    /// The reader that the program needs, or that was asked for, is not part of this build.
+    #[error("{message}")]
+    Unavailable {
+        /// Which, and what helps.
+        message: String,
+    },
+    /// MLIR's parser, verifier or a pass of MLIR refuses the program.
+    #[error("invalid program: {message}")]
+    Mlir {
+        /// What MLIR says, each line with its place.
+        message: String,
+    },
     /// An op, a function or the module breaks the rules of its dialect.
     #[error("invalid {op} at {location}: {message}")]
     Op {
@@ -49,7 +61,7 @@ impl ReadError {
     /// True for inputs that may be right but are not supported (PJRT status UNIMPLEMENTED); false for wrong ones
     /// (INVALID_ARGUMENT).
     pub fn is_unimplemented(&self) -> bool {
-        matches!(self, ReadError::Unsupported { .. } | ReadError::UnsupportedOp { .. })
+        matches!(self, ReadError::Unsupported { .. } | ReadError::UnsupportedOp { .. } | ReadError::Unavailable { .. })
     }
 
     /// Shorthand for the commonest error of the container.

@@ -28,7 +28,8 @@ impl Context<'_> {
     }
 }
 
-fn literal(ty: TensorType, data: &[u8], offset: usize) -> Result<Literal, ReadError> {
+/// The literal of a type with these bytes, which stand at `offset` in the input.
+pub(crate) fn literal(ty: TensorType, data: &[u8], offset: usize) -> Result<Literal, ReadError> {
     let count = ty.elements();
     if ty.element == ElementType::Bool {
         return bools(ty, data, count, offset);

@@ -9,6 +9,8 @@ mod bytecode;
 mod context;
 mod convert;
 mod error;
+#[cfg(feature = "mlir")]
+mod foreign;
 mod literal;
 mod locations;
 mod sdy;
@@ -18,6 +20,17 @@ mod types;
 mod vhlo;
 
 pub use error::ReadError;
+
+/// What the second reader shares with this one: the tables of op forms, and the parts of a file that MLIR cannot read.
+#[cfg(feature = "mlir")]
+pub(crate) mod shared {
+    pub(crate) use super::bytecode::{AttributeId, MAGIC};
+    pub(crate) use super::foreign::Foreign;
+    pub(crate) use super::literal::literal;
+    pub(crate) use super::sdy::{find as find_sharding_form, take_mesh};
+    pub(crate) use super::types::element_of_name;
+    pub(crate) use super::vhlo::{Count, EnumKind, Failure, Field, Fields, Form, Source, build, find_unversioned};
+}
 
 use crate::program::{Program, verify};
 

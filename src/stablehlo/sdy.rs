@@ -5,10 +5,10 @@ use super::ReadError;
 use super::bytecode::{AttributeId, BuiltinAttribute, Cursor};
 use super::context::{Context, DialectKind, Shallow};
 use super::vhlo::{Count, Failure, Fields, Form, with_regions};
-use crate::program::OpKind;
 use crate::program::sharding::{
     Attribute, AxisRef, DimensionSharding, Mesh, MeshAxis, MeshOrRef, ReductionOp, TensorSharding,
 };
+use crate::program::{self, OpKind};
 
 const NONE: Count = Count::Exactly(0);
 const ONE: Count = Count::Exactly(1);
@@ -332,15 +332,52 @@ pub(super) fn attribute(context: &mut Context<'_>, id: AttributeId) -> Result<At
     })
 }
 
-/// A sharding that an op takes.
-fn take_sharding(fields: &mut Fields<'_, '_>, name: &str) -> Result<TensorSharding, Failure> {
+/// An attribute of Shardy that an op takes.
+fn take(fields: &mut Fields<'_>, name: &str) -> Result<Attribute, Failure> {
     let id = fields.take(name)?;
-    Ok(tensor_sharding(fields.context, id)?)
+    match fields.source.attribute(id)? {
+        program::Attribute::Sharding(attribute) => Ok(attribute),
+        other => Err(format!("attribute {name}: expected an attribute of Shardy, came {other}").into()),
+    }
 }
 
-fn take_shardings(fields: &mut Fields<'_, '_>, name: &str) -> Result<Vec<TensorSharding>, Failure> {
-    let id = fields.take(name)?;
-    Ok(sharding_per_value(fields.context, id)?)
+/// The error for an attribute of the wrong kind.
+fn other_kind<T>(name: &str, expected: &str, came: &Attribute) -> Result<T, Failure> {
+    Err(format!("attribute {name}: expected Shardy's {expected}, came {came}").into())
+}
+
+fn take_sharding(fields: &mut Fields<'_>, name: &str) -> Result<TensorSharding, Failure> {
+    match take(fields, name)? {
+        Attribute::Sharding(sharding) => Ok(sharding),
+        other => other_kind(name, "sharding", &other),
+    }
+}
+
+fn take_shardings(fields: &mut Fields<'_>, name: &str) -> Result<Vec<TensorSharding>, Failure> {
+    match take(fields, name)? {
+        Attribute::ShardingPerValue(shardings) => Ok(shardings),
+        other => other_kind(name, "sharding_per_value", &other),
+    }
+}
+
+fn take_manual_axes(fields: &mut Fields<'_>, name: &str) -> Result<Vec<String>, Failure> {
+    match take(fields, name)? {
+        Attribute::ManualAxes(axes) => Ok(axes),
+        other => other_kind(name, "manual_axes", &other),
+    }
+}
+
+/// The symbol and the axes of a mesh.
+pub(crate) fn take_mesh(fields: &mut Fields<'_>) -> Result<(String, Mesh), Failure> {
+    let id = fields.take("sym_name")?;
+    let name = match fields.source.attribute(id)? {
+        program::Attribute::String(name) => name,
+        other => return Err(format!("attribute sym_name: expected the name of a symbol, came {other}").into()),
+    };
+    match take(fields, "mesh")? {
+        Attribute::Mesh(mesh) => Ok((name, mesh)),
+        other => other_kind("mesh", "mesh", &other),
+    }
 }
 
 /// An op that is kept by name, its fields beside its discardable attributes.
@@ -351,7 +388,7 @@ macro_rules! kept {
             for name in names {
                 let name = name.trim_end_matches('?');
                 if let Some(id) = fields.take_optional(name) {
-                    let value = fields.context.attribute(id)?;
+                    let value = fields.source.attribute(id)?;
                     fields.extra.0.push((name.to_owned(), value));
                 }
             }
@@ -363,11 +400,10 @@ macro_rules! kept {
 /// The ops of Shardy but mesh and return, which the module conversion handles.
 const FORMS: &[Form] = &[
     with_regions("manual_computation", ANY, ANY, ONE, &["in_shardings", "manual_axes", "out_shardings"], |fields| {
-        let axes = fields.take("manual_axes")?;
         Ok(OpKind::ManualComputation {
             in_shardings: take_shardings(fields, "in_shardings")?,
             out_shardings: take_shardings(fields, "out_shardings")?,
-            manual_axes: manual_axes(fields.context, axes)?,
+            manual_axes: take_manual_axes(fields, "manual_axes")?,
         })
     }),
     with_regions("sharding_constraint", ONE, ONE, NONE, &["sharding"], |fields| {
@@ -391,11 +427,11 @@ const FORMS: &[Form] = &[
 ];
 
 /// The form of that name (without dialect).
-pub(super) fn find(name: &str) -> Option<&'static Form> {
+pub(crate) fn find(name: &str) -> Option<&'static Form> {
     FORMS.iter().find(|form| form.name == name)
 }
 
-/// A symbol name, which Shardy keeps as a builtin string.
+/// A symbol name, which builtin ops and Shardy keep as a builtin string.
 pub(super) fn symbol_name(context: &mut Context<'_>, id: AttributeId) -> Result<String, ReadError> {
     match context.shallow(id)? {
         Shallow::Builtin(BuiltinAttribute::String(_)) => Ok(context.string(id)?.to_owned()),

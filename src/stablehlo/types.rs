@@ -276,6 +276,19 @@ fn integer(width: u32, is_unsigned: bool) -> Option<ElementType> {
 
 /// A type in text form: scalars only, since tensors have an encoding.
 fn text_type(text: &str) -> ShallowType {
+    match text {
+        "index" => ShallowType::Index,
+        "none" => ShallowType::None,
+        "!stablehlo.token" => ShallowType::Token,
+        _ => match element_of_name(text) {
+            Some(element) => ShallowType::Element(element),
+            None => ShallowType::Other(text.to_owned()),
+        },
+    }
+}
+
+/// The real element type of that name in MLIR's text.
+pub(crate) fn element_of_name(name: &str) -> Option<ElementType> {
     use ElementType::*;
     const NAMED: [ElementType; 29] = [
         Bool,
@@ -308,15 +321,7 @@ fn text_type(text: &str) -> ShallowType {
         TF32,
         F64,
     ];
-    match text {
-        "index" => ShallowType::Index,
-        "none" => ShallowType::None,
-        "!stablehlo.token" => ShallowType::Token,
-        _ => match NAMED.iter().find(|element| element.name() == text) {
-            Some(&element) => ShallowType::Element(element),
-            None => ShallowType::Other(text.to_owned()),
-        },
-    }
+    NAMED.into_iter().find(|element| element.name() == name)
 }
 
 /// A helper for encodings of types: reads a list of types.

@@ -128,6 +128,24 @@ fn deleted_programs_do_not_run() {
     assert!(run(&loaded, &[argument.0], &[]).map(drop).unwrap_err().is(Code::InvalidArgument));
 }
 
+/// What clients other than JAX send.
+#[test]
+fn text_programs_run_where_mlir_is_there() {
+    let client = Client::new();
+    let text = "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {\n  %y = stablehlo.add %x, %x : tensor<4xf32>\n  \
+                return %y : tensor<4xf32>\n}";
+    let compiled = client.compile(text.as_bytes(), &[], "mlir");
+    if !cfg!(feature = "mlir") {
+        assert!(compiled.map(drop).unwrap_err().is(Code::Unimplemented));
+        return;
+    }
+    let argument = client.buffer(F32, &[4], &[1_f32, 2., 3., 4.]);
+    let result = run(&compiled.unwrap(), &[argument.0], &[]).unwrap();
+    assert_eq!(result.read::<f32>().unwrap(), [2., 4., 6., 8.]);
+    let broken = text.replace("%x, %x", "%x, %z");
+    assert!(client.compile(broken.as_bytes(), &[], "mlir").map(drop).unwrap_err().is(Code::InvalidArgument));
+}
+
 #[test]
 fn bad_programs_are_errors() {
     let client = Client::new();

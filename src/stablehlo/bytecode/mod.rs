@@ -9,6 +9,8 @@ mod builtin;
 mod cursor;
 mod ir;
 mod resources;
+#[cfg(any(test, feature = "mlir"))]
+mod rewrite;
 mod tables;
 mod text;
 
@@ -16,12 +18,14 @@ pub(crate) use builtin::{BuiltinAttribute, BuiltinType};
 pub(crate) use cursor::Cursor;
 pub(crate) use ir::{Block, Operation, Properties, Region, ValueIndex};
 pub(crate) use resources::Resource;
+#[cfg(feature = "mlir")]
+pub(crate) use rewrite::with_texts;
 pub(crate) use text::TextAttribute;
 
 use super::ReadError;
 
 /// First bytes of every file.
-const MAGIC: [u8; 4] = *b"ML\xefR";
+pub(crate) const MAGIC: [u8; 4] = *b"ML\xefR";
 
 /// The newest version of the container that is read.
 const NEWEST_VERSION: u64 = 6;

@@ -6,7 +6,7 @@ use crate::program::{Attribute, Channel, Collective, HostTransfer, OpKind};
 
 const NONE: Count = Count::Exactly(0);
 
-fn host_transfer(fields: &mut Fields<'_, '_>) -> Result<HostTransfer, Failure> {
+fn host_transfer(fields: &mut Fields<'_>) -> Result<HostTransfer, Failure> {
     Ok(HostTransfer {
         channel: Channel { id: fields.integer("channel_id")?, kind: fields.integer("channel_type")? },
         is_host_transfer: fields.boolean("is_host_transfer")?,
@@ -84,7 +84,7 @@ pub(super) const FORMS: &[Form] = &[
     }),
     form("infeed_v1", ONE, SOME, &["infeed_config", "layout"], |fields| {
         let layout = fields.take("layout")?;
-        match fields.context.attribute(layout)? {
+        match fields.source.attribute(layout)? {
             Attribute::Array(items) if items.is_empty() => {}
             layout => fields.extra.0.push(("layout".into(), layout)),
         }

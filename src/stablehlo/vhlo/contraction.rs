@@ -5,7 +5,7 @@ use super::{Failure, Fields, Form, ONE, THREE, TWO, form};
 use crate::program::{Convolution, DotAlgorithm, DotGeneral, OpKind};
 
 /// `algorithm` of dot_general: seven attributes, all `none` when there is none.
-fn algorithm(fields: &mut Fields<'_, '_>) -> Result<Option<DotAlgorithm>, Failure> {
+fn algorithm(fields: &mut Fields<'_>) -> Result<Option<DotAlgorithm>, Failure> {
     let names = [
         "lhs_precision_type",
         "rhs_precision_type",
@@ -38,7 +38,7 @@ fn algorithm(fields: &mut Fields<'_, '_>) -> Result<Option<DotAlgorithm>, Failur
     }))
 }
 
-fn convolution(fields: &mut Fields<'_, '_>, has_padding: bool) -> Result<Convolution, Failure> {
+fn convolution(fields: &mut Fields<'_>, has_padding: bool) -> Result<Convolution, Failure> {
     Ok(Convolution {
         window_strides: fields.integers("window_strides")?,
         padding: if has_padding { fields.pairs("padding")? } else { Vec::new() },

@@ -1,52 +1,47 @@
 //! Control flow, calls, tuples and tokens.
 #![forbid(unsafe_code)]
 
-use super::{ANY, Count, EnumKind, Failure, Fields, Form, ONE, SOME, TWO, VhloAttribute, form, with_regions};
-use crate::program::{Attributes, CustomCall, CustomCallApiVersion, ElementType, OpKind};
-use crate::stablehlo::context::Shallow;
+use super::{ANY, Count, EnumKind, Failure, Field, Fields, Form, ONE, SOME, TWO, form, with_regions};
+use crate::program::{Attribute, Attributes, CustomCall, CustomCallApiVersion, ElementType, OpKind};
 
 const NONE: Count = Count::Exactly(0);
 
 /// Layouts: a list of minor-to-major lists, each a tensor of index.
-fn layouts(fields: &mut Fields<'_, '_>, name: &str) -> Result<Vec<Vec<i64>>, Failure> {
+fn layouts(fields: &mut Fields<'_>, name: &str) -> Result<Vec<Vec<i64>>, Failure> {
     let mut layouts = Vec::new();
     for id in fields.array(name)? {
-        let offset = fields.context.attribute_offset(id);
-        let Shallow::Vhlo(VhloAttribute::Tensor(ty, data)) = fields.context.shallow(id)? else {
+        let Field::Tensor(literal) = fields.source.field(id)? else {
             return Err(format!("attribute {name}: expected tensors of index").into());
         };
-        let literal = fields.context.dense(ty, data, offset)?;
         if literal.ty.element != ElementType::I64 || literal.ty.rank() != 1 {
             return Err(format!("attribute {name}: expected tensors of index, came {}", literal.ty).into());
         }
-        layouts.push(fields.context.integers_of(&literal, offset)?);
+        layouts.push(fields.source.integers_of(&literal)?);
     }
     Ok(layouts)
 }
 
-fn custom_call(fields: &mut Fields<'_, '_>) -> Result<CustomCall, Failure> {
+fn custom_call(fields: &mut Fields<'_>) -> Result<CustomCall, Failure> {
     use CustomCallApiVersion::*;
-    let config = fields.take("backend_config")?;
-    let (backend_config, backend_attributes) = match fields.context.shallow(config)? {
-        Shallow::Vhlo(VhloAttribute::Dictionary(_)) => (String::new(), fields.context.dictionary(config)?),
-        Shallow::Vhlo(VhloAttribute::String(bytes)) => match std::str::from_utf8(bytes) {
-            Ok(text) => (text.to_owned(), Attributes::default()),
+    let (config, field) = fields.open("backend_config")?;
+    let (backend_config, backend_attributes) = match field {
+        Field::Dictionary => match fields.source.attribute(config)? {
+            Attribute::Dictionary(entries) => (String::new(), Attributes(entries)),
+            other => return Err(format!("attribute backend_config: expected a dictionary, came {other}").into()),
+        },
+        Field::String(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => (text, Attributes::default()),
             Err(_) => return Err(Failure::Unsupported("attribute backend_config is no text".into())),
         },
         _ => return Err("attribute backend_config: expected a string or a dictionary".to_owned().into()),
     };
-    let mut called_computations = Vec::new();
-    for id in fields.array("called_computations")? {
-        called_computations.push(fields.context.string(id)?.to_owned());
-    }
+    let called_computations = fields.strings("called_computations")?;
     let mut output_operand_aliases = Vec::new();
     for id in fields.array("output_operand_aliases")? {
-        match fields.context.shallow(id)? {
-            Shallow::Vhlo(VhloAttribute::OutputOperandAlias {
-                output_tuple_indices,
-                operand_index,
-                operand_tuple_indices,
-            }) => output_operand_aliases.push((output_tuple_indices, operand_index, operand_tuple_indices)),
+        match fields.source.field(id)? {
+            Field::Alias(output_tuple_indices, operand_index, operand_tuple_indices) => {
+                output_operand_aliases.push((output_tuple_indices, operand_index, operand_tuple_indices));
+            }
             _ => return Err("attribute output_operand_aliases: expected aliases".to_owned().into()),
         }
     }

@@ -10,7 +10,7 @@ use crate::stablehlo::types::{QuantizedParameters, ShallowType, type_list};
 
 /// An enum of VHLO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::stablehlo) enum EnumKind {
+pub(crate) enum EnumKind {
     ComparisonDirection,
     ComparisonType,
     CustomCallApiVersion,
@@ -23,9 +23,9 @@ pub(in crate::stablehlo) enum EnumKind {
 }
 
 impl EnumKind {
-    /// The spelling of a case; None for values that are none.
-    pub fn case(self, value: u64) -> Option<&'static str> {
-        let cases: &[&str] = match self {
+    /// The spellings in the order of the encoding; empty where it leaves a number out.
+    fn cases(self) -> &'static [&'static str] {
+        match self {
             EnumKind::ComparisonDirection => &["EQ", "NE", "GE", "GT", "LE", "LT"],
             EnumKind::ComparisonType => &["NOTYPE", "FLOAT", "TOTALORDER", "SIGNED", "UNSIGNED"],
             EnumKind::CustomCallApiVersion => &[
@@ -42,8 +42,17 @@ impl EnumKind {
             EnumKind::RngDistribution => &["", "UNIFORM", "NORMAL"],
             EnumKind::Transpose => &["TRANSPOSE_INVALID", "NO_TRANSPOSE", "TRANSPOSE", "ADJOINT"],
             EnumKind::ResultAccuracyMode => &["DEFAULT", "HIGHEST", "TOLERANCE"],
-        };
-        cases.get(usize::try_from(value).ok()?).copied().filter(|case| !case.is_empty())
+        }
+    }
+
+    /// The spelling of a case; None for values that are none.
+    pub fn case(self, value: u64) -> Option<&'static str> {
+        self.cases().get(usize::try_from(value).ok()?).copied().filter(|case| !case.is_empty())
+    }
+
+    /// The number of a case by its spelling.
+    pub fn number(self, spelling: &str) -> Option<usize> {
+        self.cases().iter().position(|case| !case.is_empty() && *case == spelling)
     }
 }
 

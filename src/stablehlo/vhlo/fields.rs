@@ -1,20 +1,37 @@
 //! Typed access to the attributes of one op. What an op's row does not take is an error.
 #![forbid(unsafe_code)]
 
-use super::{EnumKind, VhloAttribute};
+use super::source::dictionary;
+use super::{EnumKind, Field, Source};
 use crate::program::{Attribute, Attributes, Channel, Collective, ElementType, Literal, Precision, Type};
 use crate::stablehlo::ReadError;
 use crate::stablehlo::bytecode::AttributeId;
-use crate::stablehlo::context::{Context, Shallow};
 
 /// Why an op could not be built.
-pub(in crate::stablehlo) enum Failure {
+pub(crate) enum Failure {
     /// An attribute could not be read.
     Read(ReadError),
     /// The op breaks a rule.
     Rule(String),
     /// The op is right but not supported.
     Unsupported(String),
+}
+
+impl Failure {
+    /// The error of the op of that name and source line.
+    pub fn of(self, op: String, location: String) -> ReadError {
+        match self {
+            // Errors of attributes and types do not know their op yet.
+            Failure::Read(ReadError::Malformed { offset, message }) => {
+                ReadError::Op { op, location, message: format!("{message} (byte {offset})") }
+            }
+            Failure::Read(ReadError::Unsupported { message }) | Failure::Unsupported(message) => {
+                ReadError::UnsupportedOp { op, location, message }
+            }
+            Failure::Read(error) => error,
+            Failure::Rule(message) => ReadError::Op { op, location, message },
+        }
+    }
 }
 
 impl From<ReadError> for Failure {
@@ -30,8 +47,8 @@ impl From<String> for Failure {
 }
 
 /// The attributes of one op.
-pub(in crate::stablehlo) struct Fields<'c, 'a> {
-    pub context: &'c mut Context<'a>,
+pub(crate) struct Fields<'s> {
+    pub source: &'s mut dyn Source,
     /// Inherent attributes that were not taken yet.
     inherent: Vec<(&'static str, AttributeId)>,
     /// Discardable attributes, and inherent ones that have no typed field.
@@ -40,15 +57,15 @@ pub(in crate::stablehlo) struct Fields<'c, 'a> {
     pub operands: usize,
 }
 
-impl<'c, 'a> Fields<'c, 'a> {
+impl<'s> Fields<'s> {
     /// Fields of an op with these inherent and discardable attributes.
     pub fn new(
-        context: &'c mut Context<'a>,
+        source: &'s mut dyn Source,
         inherent: Vec<(&'static str, AttributeId)>,
         extra: Attributes,
         operands: usize,
     ) -> Self {
-        Self { context, inherent, extra, operands }
+        Self { source, inherent, extra, operands }
     }
 
     /// Checks that every inherent attribute was taken.
@@ -64,6 +81,12 @@ impl<'c, 'a> Fields<'c, 'a> {
         self.take_optional(name).ok_or_else(|| Failure::Rule(format!("attribute {name} is missing")))
     }
 
+    /// Whether an attribute is there.
+    #[cfg_attr(not(feature = "mlir"), expect(dead_code, reason = "VHLO leaves no attribute of a function out"))]
+    pub fn has(&self, name: &str) -> bool {
+        self.inherent.iter().any(|(each, _)| *each == name)
+    }
+
     /// Takes an attribute that may be missing.
     pub fn take_optional(&mut self, name: &str) -> Option<AttributeId> {
         let index = self.inherent.iter().position(|(each, _)| *each == name)?;
@@ -72,24 +95,22 @@ impl<'c, 'a> Fields<'c, 'a> {
 
     /// The error for an attribute of the wrong kind.
     fn wrong(&mut self, name: &str, expected: &str, id: AttributeId) -> Failure {
-        match self.context.attribute(id) {
+        match self.source.attribute(id) {
             Ok(attribute) => Failure::Rule(format!("attribute {name}: expected {expected}, came {attribute}")),
             Err(error) => Failure::Read(error),
         }
     }
 
-    fn vhlo(&mut self, name: &str, expected: &str) -> Result<(AttributeId, VhloAttribute<'a>), Failure> {
+    /// Takes an attribute and looks into it.
+    pub fn open(&mut self, name: &str) -> Result<(AttributeId, Field), Failure> {
         let id = self.take(name)?;
-        match self.context.shallow(id)? {
-            Shallow::Vhlo(attribute) => Ok((id, attribute)),
-            _ => Err(self.wrong(name, expected, id)),
-        }
+        Ok((id, self.source.field(id)?))
     }
 
     /// An integer.
     pub fn integer(&mut self, name: &str) -> Result<i64, Failure> {
-        match self.vhlo(name, "an integer")? {
-            (_, VhloAttribute::Integer(_, value)) => {
+        match self.open(name)? {
+            (_, Field::Integer(value)) => {
                 i64::try_from(value).map_err(|_| format!("attribute {name}: {value} exceeds 64 bits").into())
             }
             (id, _) => Err(self.wrong(name, "an integer", id)),
@@ -106,40 +127,47 @@ impl<'c, 'a> Fields<'c, 'a> {
 
     /// A bool.
     pub fn boolean(&mut self, name: &str) -> Result<bool, Failure> {
-        match self.vhlo(name, "a bool")? {
-            (_, VhloAttribute::Bool(value)) => Ok(value),
+        match self.open(name)? {
+            (_, Field::Bool(value)) => Ok(value),
             (id, _) => Err(self.wrong(name, "a bool", id)),
         }
     }
 
     /// A 32-bit float.
     pub fn float(&mut self, name: &str) -> Result<f32, Failure> {
-        match self.vhlo(name, "a float")? {
-            (_, VhloAttribute::Float(ty, bits)) if self.context.scalar_type(ty)? == ElementType::F32 => {
-                Ok(f32::from_bits(bits as u32))
-            }
+        match self.open(name)? {
+            (_, Field::Float(value)) => Ok(value),
             (id, _) => Err(self.wrong(name, "an f32", id)),
         }
     }
 
     /// A string.
     pub fn string(&mut self, name: &str) -> Result<String, Failure> {
-        match self.vhlo(name, "a string")? {
-            (id, VhloAttribute::String(_)) => Ok(self.context.string(id)?.to_owned()),
-            (id, _) => Err(self.wrong(name, "a string", id)),
+        let id = self.take(name)?;
+        self.string_of(name, id)
+    }
+
+    fn string_of(&mut self, name: &str, id: AttributeId) -> Result<String, Failure> {
+        match self.source.field(id)? {
+            Field::String(bytes) => {
+                String::from_utf8(bytes).map_err(|_| format!("attribute {name}: the string is not UTF-8").into())
+            }
+            _ => Err(self.wrong(name, "a string", id)),
         }
+    }
+
+    /// A list of strings.
+    pub fn strings(&mut self, name: &str) -> Result<Vec<String>, Failure> {
+        self.array(name)?.into_iter().map(|id| self.string_of(name, id)).collect()
     }
 
     /// A tensor.
     pub fn literal(&mut self, name: &str) -> Result<Literal, Failure> {
-        match self.vhlo(name, "a tensor")? {
-            (id, VhloAttribute::Tensor(ty, data)) => {
-                let offset = self.context.attribute_offset(id);
-                Ok(self.context.dense(ty, data, offset)?)
-            }
+        match self.open(name)? {
+            (_, Field::Tensor(literal)) => Ok(literal),
             (id, _) => {
                 // A constant may stand in the builtin dialect's encoding, also as a resource.
-                match self.context.attribute(id)? {
+                match self.source.attribute(id)? {
                     Attribute::Dense(literal) => Ok(literal),
                     _ => Err(self.wrong(name, "a tensor", id)),
                 }
@@ -153,7 +181,7 @@ impl<'c, 'a> Fields<'c, 'a> {
         if literal.ty.element != element {
             return Err(format!("attribute {name}: expected elements of {element}, came {}", literal.ty).into());
         }
-        let integers = self.context.integers_of(&literal, 0)?;
+        let integers = self.source.integers_of(&literal)?;
         Ok((literal.ty.shape, integers))
     }
 
@@ -196,46 +224,46 @@ impl<'c, 'a> Fields<'c, 'a> {
 
     /// The elements of an array.
     pub fn array(&mut self, name: &str) -> Result<Vec<AttributeId>, Failure> {
-        match self.vhlo(name, "an array")? {
-            (_, VhloAttribute::Array(items)) => Ok(items),
+        match self.open(name)? {
+            (_, Field::Array(items)) => Ok(items),
             (id, _) => Err(self.wrong(name, "an array", id)),
         }
     }
 
     /// A dictionary.
     pub fn dictionary(&mut self, name: &str) -> Result<Attributes, Failure> {
-        match self.vhlo(name, "a dictionary")? {
-            (id, VhloAttribute::Dictionary(_)) => Ok(self.context.dictionary(id)?),
-            (id, _) => Err(self.wrong(name, "a dictionary", id)),
+        let id = self.take(name)?;
+        match dictionary(self.source.attribute(id)?) {
+            Some(entries) => Ok(entries),
+            None => Err(self.wrong(name, "a dictionary", id)),
         }
+    }
+
+    /// A list of dictionaries.
+    pub fn dictionaries(&mut self, name: &str) -> Result<Vec<Attributes>, Failure> {
+        let mut dictionaries = Vec::new();
+        for id in self.array(name)? {
+            match dictionary(self.source.attribute(id)?) {
+                Some(entries) => dictionaries.push(entries),
+                None => return Err(self.wrong(name, "dictionaries", id)),
+            }
+        }
+        Ok(dictionaries)
     }
 
     /// A type; None for `none`, the encoding of a missing one.
     pub fn optional_type(&mut self, name: &str) -> Result<Option<Type>, Failure> {
-        let id = self.take(name)?;
-        if self.is_none(id)? {
-            return Ok(None);
+        match self.open(name)? {
+            (_, Field::NoType) => Ok(None),
+            (_, Field::Type(ty)) => Ok(Some(ty)),
+            (id, _) => Err(self.wrong(name, "a type", id)),
         }
-        match self.context.shallow(id)? {
-            Shallow::Vhlo(VhloAttribute::Type(ty)) => Ok(Some(self.context.ty(ty)?)),
-            _ => Err(self.wrong(name, "a type", id)),
-        }
-    }
-
-    /// Whether an attribute is the type `none`.
-    fn is_none(&mut self, id: AttributeId) -> Result<bool, Failure> {
-        Ok(match self.context.shallow(id)? {
-            Shallow::Vhlo(VhloAttribute::Type(ty)) => {
-                matches!(self.context.shallow_type(ty)?, crate::stablehlo::types::ShallowType::None)
-            }
-            _ => false,
-        })
     }
 
     /// Takes an attribute when it is the type `none`.
     pub fn take_none(&mut self, name: &str) -> Result<bool, Failure> {
         let Some(&(_, id)) = self.inherent.iter().find(|(each, _)| *each == name) else { return Ok(false) };
-        let is_none = self.is_none(id)?;
+        let is_none = matches!(self.source.field(id)?, Field::NoType);
         if is_none {
             self.take(name)?;
         }
@@ -249,13 +277,15 @@ impl<'c, 'a> Fields<'c, 'a> {
     }
 
     fn case_of<T: Copy>(&mut self, name: &str, kind: EnumKind, cases: &[T], id: AttributeId) -> Result<T, Failure> {
-        if let Shallow::Vhlo(VhloAttribute::Enum(found, value)) = self.context.shallow(id)?
-            && found == kind
-            && let Some(&case) = usize::try_from(value).ok().and_then(|value| cases.get(value))
-        {
-            return Ok(case);
+        let number = match self.source.field(id)? {
+            Field::Case(found, number) if found == kind => usize::try_from(number).ok(),
+            Field::Spelled(text) => kind.number(&text),
+            _ => None,
+        };
+        match number.and_then(|number| cases.get(number)) {
+            Some(&case) => Ok(case),
+            None => Err(self.wrong(name, &format!("{kind:?}"), id)),
         }
-        Err(self.wrong(name, &format!("{kind:?}"), id))
     }
 
     /// `precision_config`.
@@ -269,14 +299,14 @@ impl<'c, 'a> Fields<'c, 'a> {
     /// `result_accuracy`: kept beside the discardable attributes unless it is the default.
     pub fn result_accuracy(&mut self) -> Result<(), Failure> {
         let name = "result_accuracy";
-        let (id, attribute) = self.vhlo(name, "a result accuracy")?;
-        let VhloAttribute::ResultAccuracy { atol, rtol, ulps, mode } = attribute else {
+        let (id, field) = self.open(name)?;
+        let Field::ResultAccuracy(atol, rtol, ulps, mode) = field else {
             return Err(self.wrong(name, "a result accuracy", id));
         };
         let modes = [true, false, false];
         let is_default_mode = self.case_of(name, EnumKind::ResultAccuracyMode, &modes, mode)?;
         if !(is_default_mode && atol == 0.0 && rtol == 0.0 && ulps == 0) {
-            let attribute = self.context.attribute(id)?;
+            let attribute = self.source.attribute(id)?;
             self.extra.0.push((name.to_owned(), attribute));
         }
         Ok(())

@@ -4,7 +4,7 @@
 use super::{Count, Failure, Fields, Form, ONE, SOME, THREE, TWO, form, with_regions};
 use crate::program::{Gather, OpKind, Scatter};
 
-fn gather(fields: &mut Fields<'_, '_>, has_slice_sizes: bool) -> Result<Gather, Failure> {
+fn gather(fields: &mut Fields<'_>, has_slice_sizes: bool) -> Result<Gather, Failure> {
     Ok(Gather {
         offset_dims: fields.integers("offset_dims")?,
         collapsed_slice_dims: fields.integers("collapsed_slice_dims")?,

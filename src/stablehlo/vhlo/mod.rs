@@ -16,15 +16,20 @@ mod indexing;
 mod misc;
 mod reduction;
 mod shape;
+mod source;
 
-pub(super) use encoding::{EnumKind, VhloAttribute, VhloType};
-pub(super) use fields::{Failure, Fields};
+pub(crate) use encoding::EnumKind;
+pub(super) use encoding::{VhloAttribute, VhloType};
+pub(crate) use fields::{Failure, Fields};
+pub(crate) use source::{Field, Source};
 
-use crate::program::{Binary, OpKind, Unary};
+use std::fmt;
+
+use crate::program::{Attributes, Binary, OpKind, Unary};
 
 /// A permitted number of operands, results or regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Count {
+pub(crate) enum Count {
     Exactly(usize),
     AtLeast(usize),
 }
@@ -39,19 +44,28 @@ impl Count {
     }
 }
 
+impl fmt::Display for Count {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Count::Exactly(count) => write!(formatter, "{count}"),
+            Count::AtLeast(count) => write!(formatter, "at least {count}"),
+        }
+    }
+}
+
 /// Makes the typed op from its attributes.
 #[derive(Clone, Copy)]
-pub(super) enum Build {
+pub(crate) enum Build {
     Unary(Unary),
     /// Takes `result_accuracy`.
     AccurateUnary(Unary),
     Binary(Binary),
-    With(fn(&mut Fields<'_, '_>) -> Result<OpKind, Failure>),
+    With(fn(&mut Fields<'_>) -> Result<OpKind, Failure>),
 }
 
 /// A form of an op.
 #[derive(Clone, Copy)]
-pub(super) struct Form {
+pub(crate) struct Form {
     /// Name without dialect, as in the bytecode.
     pub name: &'static str,
     /// Inherent attributes in the order in which they are encoded, which is alphabetical; optional ones end in `?`.
@@ -72,7 +86,7 @@ const fn form(
     operands: Count,
     results: Count,
     attributes: &'static [&'static str],
-    build: fn(&mut Fields<'_, '_>) -> Result<OpKind, Failure>,
+    build: fn(&mut Fields<'_>) -> Result<OpKind, Failure>,
 ) -> Form {
     with_regions(name, operands, results, Count::Exactly(0), attributes, build)
 }
@@ -84,7 +98,7 @@ pub(super) const fn with_regions(
     results: Count,
     regions: Count,
     attributes: &'static [&'static str],
-    build: fn(&mut Fields<'_, '_>) -> Result<OpKind, Failure>,
+    build: fn(&mut Fields<'_>) -> Result<OpKind, Failure>,
 ) -> Form {
     Form { name, attributes, operands, results, regions, build: Build::With(build) }
 }
@@ -113,10 +127,31 @@ pub(super) fn find(name: &str) -> Option<&'static Form> {
     FAMILIES.iter().flat_map(|family| family.iter()).find(|form| form.name == name)
 }
 
+/// The form of the op of that name in StableHLO, which has one form of each.
+#[cfg(feature = "mlir")]
+pub(crate) fn find_unversioned(name: &str) -> Option<&'static Form> {
+    let mut forms = FAMILIES.iter().flat_map(|family| family.iter());
+    forms.find(|form| form.name.rsplit_once("_v").is_some_and(|(base, _)| base == name))
+}
+
 /// All forms.
 #[cfg(test)]
 pub(super) fn forms() -> impl Iterator<Item = &'static Form> {
     FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// Makes an op of its attributes, all of which must be taken. Gives those that have no typed field too.
+pub(crate) fn build(build: Build, mut fields: Fields<'_>) -> Result<(OpKind, Attributes), Failure> {
+    let kind = match build {
+        Build::Unary(unary) => OpKind::Unary(unary),
+        Build::AccurateUnary(unary) => {
+            fields.result_accuracy()?;
+            OpKind::Unary(unary)
+        }
+        Build::Binary(binary) => OpKind::Binary(binary),
+        Build::With(build) => build(&mut fields)?,
+    };
+    Ok((kind, fields.finish()?))
 }
 
 /// Forms that end a block.

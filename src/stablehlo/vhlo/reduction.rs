@@ -5,7 +5,7 @@ use super::{Failure, Fields, Form, ONE, SOME, THREE, TWO, with_regions};
 use crate::program::{OpKind, ReduceWindow, SelectAndScatter};
 
 /// Operands of a reduction are inputs and as many initial values.
-fn check_pairs(fields: &Fields<'_, '_>) -> Result<(), Failure> {
+fn check_pairs(fields: &Fields<'_>) -> Result<(), Failure> {
     if fields.operands.is_multiple_of(2) {
         return Ok(());
     }
