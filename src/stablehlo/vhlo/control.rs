@@ -64,7 +64,7 @@ fn custom_call(fields: &mut Fields<'_>) -> Result<CustomCall, Failure> {
 
 const COMPOSITE: &[&str] = &["composite_attributes", "decomposition", "name", "version"];
 
-fn composite(fields: &mut Fields<'_, '_>) -> Result<OpKind, Failure> {
+fn composite(fields: &mut Fields<'_>) -> Result<OpKind, Failure> {
     Ok(OpKind::Composite {
         name: fields.string("name")?,
         composite_attributes: fields.dictionary("composite_attributes")?,
