@@ -36,6 +36,8 @@ def wheel():
 @pytest.fixture(scope="module")
 def backend():
     path = ROOT / "build_backend" / "jax_mps_build.py"
+    # What `backend-path` does in pip's builds: the backend imports its neighbour.
+    sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("jax_mps_build", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -82,7 +82,7 @@ pub(super) struct Recording {
     began: Instant,
     /// When it began, in nanoseconds since 1970: the clock of the other sources of a profile.
     pub(super) epoch: u64,
-    step_by_step: bool,
+    pub(super) step_by_step: bool,
     /// In the order in which they ended.
     pub(super) events: Vec<Event>,
     /// Names of the threads.

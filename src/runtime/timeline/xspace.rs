@@ -54,7 +54,10 @@ pub(super) fn serialize(recording: &Recording) -> Vec<u8> {
                 let name = recording.threads.get(&number).map_or("", String::as_str);
                 host.line(number, name, recording.epoch, nested(events));
             }
-            Line::Programs => device.line(1, PROGRAMS, recording.epoch, one_after_the_other(events)),
+            Line::Programs => {
+                let placed = if recording.step_by_step { waited_for(events) } else { one_after_the_other(events) };
+                device.line(1, PROGRAMS, recording.epoch, placed);
+            }
             Line::Steps => {
                 for (index, lane) in (0..).zip(lanes(events)) {
                     let name = if index == 0 { STEPS.to_owned() } else { format!("{STEPS} {}", index + 1) };
@@ -100,6 +103,17 @@ fn one_after_the_other(events: Vec<&Event>) -> Vec<Placed<'_>> {
     for placed in &mut placed {
         placed.start = placed.start.max(free);
         free = placed.end;
+    }
+    placed
+}
+
+/// Programs whose steps were waited for: each has ended when the next begins, whenever its end was noticed.
+fn waited_for(events: Vec<&Event>) -> Vec<Placed<'_>> {
+    let mut placed = nested(events);
+    let mut next = u64::MAX;
+    for placed in placed.iter_mut().rev() {
+        placed.end = placed.end.min(next);
+        next = placed.start;
     }
     placed
 }
