@@ -18,7 +18,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 	Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
 
-.PHONY: help venv build demo test lint test-rust test-python test-metal test-mlir smoke bench bench-dispatch soak check-macos clean
+.PHONY: help venv build demo test lint test-rust test-python test-metal test-mlir smoke bench bench-dispatch soak check-macos ops-document clean
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
@@ -80,6 +80,16 @@ test-mlir: build $(VENV)/.mlir ## MLIR's reader against our own, and tests of th
 		JAX_MPS_DUMP=$(MLIR_PROGRAMS) JAX_MPS_DUMP_STAGE=0-received $(PY) -m pytest -n 2 -q $(MLIR_TESTS) $(ARGS); \
 	JAX_MPS_COLLECTED=$(MLIR_PROGRAMS) cargo test --locked --features mlir --lib -- \
 		--include-ignored --nocapture mlir:: reader:: text_programs
+
+OP_PROGRAMS := $(abspath target/op-programs)
+
+ops-document: build ## make docs/ops.md anew from the op table and what the tests of the ops compile
+	rm -rf $(OP_PROGRAMS)
+	for file in tests/python/ops/test_*.py tests/python/test_callbacks.py; do \
+		JAX_MPS_DUMP=$(OP_PROGRAMS)/$$(basename $$file .py) JAX_MPS_DUMP_STAGE=0-received \
+			$(PY) -m pytest -n 2 -q $$file; done
+	$(ENVIRONMENT); cargo run --locked --example op_coverage -- $(OP_PROGRAMS) > tests/data/op_coverage.tsv; \
+	JAX_MPS_BLESS=1 cargo test --locked --test ops_document
 
 smoke: build ## the same wheel under the oldest, a middle and the newest JAX
 	$(PY) scripts/smoke_matrix.py --wheel target/wheels/jax_mps-*.whl

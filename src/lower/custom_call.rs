@@ -198,23 +198,9 @@ fn approximate_top_k(context: &Context<'_>, op: &Op, call: &CustomCall) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Builder, bytes, elementwise, f32s, i32s, tensor, values};
+    use super::super::testing::{Builder, bytes, custom_call, elementwise, f32s, i32s, tensor, values};
     use crate::program::ElementType::*;
-    use crate::program::{Attribute, Attributes, CustomCall, CustomCallApiVersion, OpKind};
-
-    fn call(target: &str) -> CustomCall {
-        CustomCall {
-            call_target_name: target.to_owned(),
-            has_side_effect: false,
-            backend_config: String::new(),
-            backend_attributes: Attributes::default(),
-            api_version: CustomCallApiVersion::Original,
-            called_computations: vec![],
-            operand_layouts: vec![],
-            result_layouts: vec![],
-            output_operand_aliases: vec![],
-        }
-    }
+    use crate::program::{Attribute, Attributes, OpKind};
 
     #[test]
     fn functions_are_those_of_the_host() {
@@ -228,17 +214,17 @@ mod tests {
             ("cosh", f32::cosh),
             ("asinh", f32::asinh),
         ] {
-            let kind = OpKind::CustomCall(call(&format!("mhlo.{name}")));
+            let kind = custom_call(&format!("mhlo.{name}"));
             let came = f32s(&elementwise(kind, &[(F32, bytes(&x))], F32).unwrap());
             for (came, expected) in came.iter().zip(x.map(reference)) {
                 assert!((came - expected).abs() <= 3e-7 * expected.abs().max(0.01), "{name} {came} {expected}");
             }
         }
-        let kind = OpKind::CustomCall(call("mhlo.acosh"));
+        let kind = custom_call("mhlo.acosh");
         let came = f32s(&elementwise(kind, &[(F32, bytes(&[1f32, 3., 1e30, 0.5]))], F32).unwrap());
         assert!(came[0] == 0. && (came[1] - 3f32.acosh()).abs() < 1e-6 && (came[2] - 69.770_7).abs() < 1e-4);
         assert!(came[3].is_nan());
-        let kind = OpKind::CustomCall(call("mhlo.asin"));
+        let kind = custom_call("mhlo.asin");
         let came = f32s(&elementwise(kind, &[(C64, bytes(&[2f32, -0.]))], C64).unwrap());
         assert!((came[0] - std::f32::consts::FRAC_PI_2).abs() < 1e-6 && (came[1] + 1.316_958).abs() < 1e-6, "{came:?}");
     }
@@ -246,14 +232,14 @@ mod tests {
     #[test]
     fn annotations_hand_on_their_operand() {
         for target in ["Sharding", "xla.sdy.PropagationBarrier", "annotate_device_placement"] {
-            let came = elementwise(OpKind::CustomCall(call(target)), &[(I32, bytes(&[1, 2]))], I32).unwrap();
+            let came = elementwise(custom_call(target), &[(I32, bytes(&[1, 2]))], I32).unwrap();
             assert_eq!(i32s(&came), [1, 2]);
         }
     }
 
     #[test]
     fn unknown_targets_are_named() {
-        let error = elementwise(OpKind::CustomCall(call("my_kernel")), &[(I32, bytes(&[1]))], I32).unwrap_err();
+        let error = elementwise(custom_call("my_kernel"), &[(I32, bytes(&[1]))], I32).unwrap_err();
         assert!(error.contains("my_kernel") && error.contains("not supported"), "{error}");
     }
 
@@ -262,7 +248,7 @@ mod tests {
         let mut builder = Builder::default();
         let x = builder.argument(tensor(F32, &[2, 4]));
         let results = [tensor(F32, &[2, 3]), tensor(I32, &[2, 3])];
-        let results = builder.op(OpKind::CustomCall(call("mhlo.topk")), &[x], results.to_vec(), vec![]);
+        let results = builder.op(custom_call("mhlo.topk"), &[x], results.to_vec(), vec![]);
         let data = [1f32, 3., 3., 2., -0., 0., f32::NAN, f32::NEG_INFINITY];
         let outputs = builder.run(&results, &[bytes(&data)]).unwrap();
         let came = f32s(&outputs[0]);
@@ -276,7 +262,7 @@ mod tests {
         let mut builder = Builder::default();
         let x = builder.argument(tensor(U8, &[4]));
         let results = [tensor(U8, &[4]), tensor(I32, &[4])];
-        let results = builder.op(OpKind::CustomCall(call("mhlo.topk")), &[x], results.to_vec(), vec![]);
+        let results = builder.op(custom_call("mhlo.topk"), &[x], results.to_vec(), vec![]);
         let outputs = builder.run(&results, &[vec![0, 255, 7, 255]]).unwrap();
         assert_eq!((outputs[0].as_slice(), i32s(&outputs[1])), (&[255, 255, 7, 0][..], vec![1, 3, 2, 0]));
     }
@@ -290,7 +276,7 @@ mod tests {
             let mut builder = Builder::default();
             let (matrix, places_type) = (tensor(F32, &[3, 2]), tensor(I32, &[3, 2]));
             let arguments = [matrix, places_type, tensor(F32, &[]), tensor(I32, &[])].map(|ty| builder.argument(ty));
-            let mut call = call("ApproxTopK");
+            let OpKind::CustomCall(mut call) = custom_call("ApproxTopK") else { unreachable!("it makes such") };
             call.called_computations = vec![comparator.to_owned()];
             call.backend_attributes =
                 Attributes(vec![("reduction_dim".to_owned(), Attribute::Integer(0, crate::program::ElementType::I64))]);

@@ -32,6 +32,8 @@ mod origin;
 #[cfg(test)]
 mod placement;
 mod plan;
+#[cfg(test)]
+mod rare_ops;
 mod reduce;
 mod reduce_window;
 mod rng;

@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 use crate::mlx::{Array, Backend, Stream};
-use crate::program::{Block, ElementType, Function, Op, OpKind, Program, TensorType, Type, ValueId};
+use crate::program::{
+    Attributes, Block, CustomCall, CustomCallApiVersion, ElementType, Function, Op, OpKind, Program, TensorType, Type,
+    ValueId,
+};
 
 /// A function under construction.
 #[derive(Default)]
@@ -14,6 +17,21 @@ pub struct Builder {
 /// A tensor type.
 pub fn tensor(element: ElementType, shape: &[i64]) -> Type {
     Type::Tensor(TensorType::new(element, shape))
+}
+
+/// A custom_call without attributes.
+pub fn custom_call(target: &str) -> OpKind {
+    OpKind::CustomCall(CustomCall {
+        call_target_name: target.to_owned(),
+        has_side_effect: false,
+        backend_config: String::new(),
+        backend_attributes: Attributes::default(),
+        api_version: CustomCallApiVersion::Original,
+        called_computations: vec![],
+        operand_layouts: vec![],
+        result_layouts: vec![],
+        output_operand_aliases: vec![],
+    })
 }
 
 impl Builder {

@@ -182,6 +182,8 @@ impl Stream {
     /// What MLX finds while scheduling: shapes or dtypes it refuses at evaluation, memory.
     pub fn evaluate_async(self, arrays: &[impl Borrow<Array>]) -> Result<Launch> {
         let handles: Handles = arrays.iter().map(|array| array.borrow().raw()).collect();
+        // Made before the lock is taken, which making it takes too.
+        let awaited = if gpu_spins_for_the_host() { Some(Self::cpu()?) } else { None };
         let _guard = evaluation_lock();
         self.adopt_thread();
         let number = failures::next_launch();
@@ -203,7 +205,13 @@ impl Stream {
             let (held, others): (Vec<&Array>, Vec<&Array>) = arrays.iter().map(Borrow::borrow).partition(is_held);
             for together in [others, held].into_iter().filter(|together| !together.is_empty()) {
                 schedule(&together.into_iter().map(Array::raw).collect::<Handles>())?;
+                if let Some(host) = awaited {
+                    host.synchronize()?;
+                }
             }
+        }
+        if let Some(host) = awaited {
+            host.synchronize()?;
         }
         // SAFETY: the handles are valid during the call.
         let launch = unsafe { mlx_sys::jax_mps_launch_new(handles.as_ptr(), handles.len()) };
@@ -221,6 +229,12 @@ impl Stream {
         self.evaluate_async(arrays)?.wait()
     }
 
+    /// Waits until all that was scheduled on the stream has run.
+    fn synchronize(self) -> Result<()> {
+        // SAFETY: a live stream; the caller holds the evaluation lock.
+        error::check(unsafe { mlx_sys::mlx_synchronize(self.raw) })
+    }
+
     /// MLX looks up the calling thread's default stream at every evaluation, and makes one, with an OS thread that is
     /// never freed, where there is none. Ours is given to each thread that evaluates instead.
     fn adopt_thread(self) {
@@ -234,6 +248,16 @@ impl Stream {
             }
         });
     }
+}
+
+/// Whether a GPU that is to read what the host's processor has not finished would wait in a kernel that spins: MLX's CUDA
+/// backend, 0.32.4. The host's signal is a kernel too, and neither can it be launched while another thread frees memory
+/// of the device, nor does that end before all kernels have: the three wait for each other. MLX itself frees such memory
+/// with each event of the host's stream, in `async_eval` even. So nothing of the host's may be unfinished when the next
+/// evaluation begins.
+fn gpu_spins_for_the_host() -> bool {
+    static SPINS: OnceLock<bool> = OnceLock::new();
+    *SPINS.get_or_init(|| Backend::of_gpu() == Backend::Cuda && Stream::is_available(DeviceKind::Gpu))
 }
 
 /// Serialises evaluation (not graph construction, and not waiting). One lock for the process: graphs of different

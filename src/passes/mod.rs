@@ -1,6 +1,7 @@
 //! Program → program, one pass a file.
 #![forbid(unsafe_code)]
 
+mod buffers;
 mod common_subexpressions;
 mod dead_code;
 mod fold;
@@ -19,9 +20,10 @@ type Pass = fn(&mut Program) -> Result<(), LowerError>;
 /// # Errors
 /// A program that calls itself, or what a pass finds that cannot be supported.
 pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), LowerError> {
-    let passes: [(&str, Pass); 6] = [
+    let passes: [(&str, Pass); 7] = [
         ("inline", inline::run),
         ("sharding", sharding::run),
+        ("buffers", buffers::run),
         ("small-types", small_types::run),
         ("fold", fold::run),
         ("common-subexpressions", common_subexpressions::run),

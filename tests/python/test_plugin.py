@@ -326,3 +326,26 @@ def test_timeline_has_compilation_call_copy_and_device(tmp_path):
 def test_timeline_that_cannot_be_written_is_an_error(tmp_path):
     ran = _run("import jax; jax.devices()", JAX_PLATFORMS=registration.PLATFORM, JAX_MPS_TRACE=str(tmp_path / "no" / "file"))
     assert ran.returncode != 0 and "JAX_MPS_TRACE" in ran.stderr
+
+
+def test_gpu_means_this_platform_where_no_other_is(device):
+    assert jax.devices("gpu") == [device]
+    x = jax.device_put(np.arange(3.0, dtype=np.float32), jax.devices("gpu")[0])
+    y = jax.jit(jnp.sin, backend="gpu")(x)
+    assert y.devices() == {device}
+    assert device.platform == jax.default_backend() == "mps"
+
+
+def test_pinned_values_are_as_they_were(device):
+    # XLA:CPU has no such calls to compare with.
+    from jax._src.state import primitives
+
+    @jax.jit
+    def pinned(x):
+        def step(_, carry):
+            return primitives.unpin(primitives.pin(carry * 2))
+
+        return jax.lax.fori_loop(0, 3, step, x)
+
+    with jax.default_device(device):
+        np.testing.assert_array_equal(pinned(jnp.arange(3.0)), [0.0, 8.0, 16.0])

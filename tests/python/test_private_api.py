@@ -47,6 +47,12 @@ def test_platforms_with_donation_is_a_list_of_names():
     assert "cpu" in platforms
 
 
+def test_platforms_behind_an_alias_are_a_list_of_names():
+    platforms = resolve_name("jax._src.xla_bridge._alias_to_platforms")["gpu"]
+    assert isinstance(platforms, list)
+    assert platforms[0] == "cuda"
+
+
 def test_the_registration_of_a_backend_has_the_fields_we_set():
     registration = resolve_name("jax._src.xla_bridge.BackendRegistration")
     fields = set(registration.__dataclass_fields__)

@@ -60,6 +60,7 @@ def initialize() -> None:
     _initialized = True
 
     from jax_plugins.mps import (
+        alias,
         cache,
         callbacks,
         dlpack,
@@ -75,10 +76,11 @@ def initialize() -> None:
         random_bits.register,
         cache.enable,
         dlpack.enable,
+        alias.enable,
     ):
         try:
             adapt()
-        except (ImportError, AttributeError, NotImplementedError) as error:
+        except (ImportError, AttributeError, KeyError, NotImplementedError) as error:
             # A part of JAX that has no public interface has moved. The
             # plugin works without these; the user should know what is missing.
             _logger.warning(
