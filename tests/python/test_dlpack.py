@@ -83,3 +83,13 @@ def test_without_a_cpu_platform_arrays_arrive_on_the_device(device, monkeypatch)
     monkeypatch.setenv("JAX_PLATFORMS", device.platform)
     ran = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=120)
     assert (ran.returncode, ran.stdout) == (0, f"{device.platform} [1. 2. 3.]\n"), ran.stderr
+
+
+def test_own_arrays_come_back_to_their_device(device):
+    x = jax.device_put(np.arange(4.0, dtype=np.float32), device)
+    for copy in (None, False, True):
+        y = jax.dlpack.from_dlpack(x, copy=copy)
+        assert y.devices() == {device}
+        np.testing.assert_array_equal(y, x)
+        assert (y.unsafe_buffer_pointer() == x.unsafe_buffer_pointer()) != bool(copy)
+    assert jax.dlpack.from_dlpack(x, device=device).devices() == {device}

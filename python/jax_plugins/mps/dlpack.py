@@ -91,6 +91,10 @@ def _writable(view: np.ndarray) -> np.ndarray:
 
 
 def _from_dlpack(original, external_array, device=None, copy=None):
+    if _is_ours(external_array) and device in (None, *external_array.devices()):
+        # It comes back to where it is, not to the CPU that its memory is given away as.
+        (own,) = external_array.devices()
+        return jax.device_put(external_array, own, may_alias=not copy)
     kind, _ = (
         external_array.__dlpack_device__()
         if hasattr(external_array, "__dlpack_device__")
