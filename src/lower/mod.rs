@@ -22,6 +22,7 @@ mod error;
 mod exponential;
 mod fft;
 mod float_order;
+mod footprint;
 mod formula;
 mod gather;
 mod host_transfer;
@@ -57,6 +58,7 @@ pub use context::{
     Context, Kernel, Lowered, Placement, Region, array_from_host, describe, shape_i32, storage, token_array,
 };
 pub use error::LowerError;
+pub use footprint::Footprint;
 pub use host_transfer::{HostTransfers, with_host_transfers};
 pub use observer::{StepObserver, with_step_observer};
 pub use plan::{Origin, Plan, Slot, Step};

@@ -29,7 +29,7 @@ fn broadcast_prepends_dimensions() {
 fn dynamic_gather_takes_constant_slice_sizes() {
     let mut builder = Builder::default();
     let (x, starts) = (builder.argument(tensor(F32, &[4, 2])), builder.argument(tensor(I32, &[3, 1])));
-    let sizes = Literal { ty: TensorType::new(I64, &[2]), data: bytes(&[1i64, 2]), splat: false };
+    let sizes = Literal { ty: TensorType::new(I64, [2]), data: bytes(&[1i64, 2]), splat: false };
     let sizes = builder.op(OpKind::Constant(sizes), &[], vec![tensor(I64, &[2])], vec![]);
     let fields = Gather {
         offset_dims: vec![1],

@@ -29,6 +29,8 @@ pub struct Capabilities {
     pub host_visible_memory: bool,
     /// Whether the device reads memory of the host that MLX did not allocate, in place.
     pub borrows_host_memory: bool,
+    /// Whether memory that the system refuses is an error; MLX's CPU allocator hands out null, and its threads write there.
+    pub reports_refused_memory: bool,
     /// Whether scatter takes elements of 8 bytes (sums of complex numbers always go).
     pub scatters_8_bytes: bool,
     /// Greatest number of index arrays of one gather or scatter: with the others they fill the 31 buffers of a Metal kernel.
@@ -59,6 +61,7 @@ const CPU: Capabilities = Capabilities {
     host_functions: true,
     host_visible_memory: true,
     borrows_host_memory: false,
+    reports_refused_memory: false,
     scatters_8_bytes: true,
     index_arrays: usize::MAX,
     stable_sort: true,
@@ -77,6 +80,7 @@ const METAL: Capabilities = Capabilities {
     host_functions: false,
     host_visible_memory: true,
     borrows_host_memory: true,
+    reports_refused_memory: true,
     scatters_8_bytes: false,
     index_arrays: 20,
     stable_sort: false,
@@ -101,9 +105,9 @@ const CUDA: Capabilities = Capabilities {
 };
 
 /// The table for a GPU whose part the host's processor plays: placements and refusals of the GPU, but the precise
-/// functions of what computes in the end.
+/// functions and the allocator of what computes in the end.
 const fn in_place_of(gpu: Capabilities) -> Capabilities {
-    Capabilities { precise_host_math: true, ..gpu }
+    Capabilities { precise_host_math: true, reports_refused_memory: false, ..gpu }
 }
 
 const METAL_ON_CPU: Capabilities = in_place_of(METAL);
@@ -173,11 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn the_part_of_a_gpu_is_played_with_precise_functions() {
+    fn the_part_of_a_gpu_is_played_with_the_functions_and_the_allocator_of_the_host() {
         for backend in [Backend::Metal, Backend::Cuda] {
             let (real, played) = (backend.capabilities(false), backend.capabilities(true));
             assert!(!real.precise_host_math && !real.holds(Dtype::Float64));
-            assert_eq!(*played, Capabilities { precise_host_math: true, ..real.clone() });
+            assert!(real.reports_refused_memory);
+            let expected = Capabilities { precise_host_math: true, reports_refused_memory: false, ..real.clone() };
+            assert_eq!(*played, expected);
         }
     }
 }

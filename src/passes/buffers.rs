@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn buffer() -> Type {
-        Type::Buffer(TensorType::new(ElementType::F32, &[3]))
+        Type::Buffer(TensorType::new(ElementType::F32, [3]))
     }
 
     #[test]

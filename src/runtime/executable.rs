@@ -16,7 +16,7 @@ use super::dump::Dump;
 use super::error::{Code, Error};
 use super::host::HostProgram;
 use super::layout::Layout;
-use super::memory_limit;
+use super::memory_limit::{self, Reservation};
 use super::timeline;
 use crate::lower::{self, Plan};
 use crate::mlx::{self, Place};
@@ -66,7 +66,7 @@ pub struct CompiledMemoryStats {
     pub output_bytes: usize,
     /// Of donated arguments.
     pub alias_bytes: usize,
-    /// MLX allocates as it goes: unknown, reported as 0.
+    /// Of intermediate results, an estimate: MLX allocates as it goes.
     pub temp_bytes: usize,
     /// There is no generated code.
     pub code_bytes: usize,
@@ -83,6 +83,9 @@ pub struct Executable {
     /// Parameters that a call may use up, in order.
     pub(super) donated: Vec<usize>,
     pub(super) plan: Plan,
+    /// See [`CompiledMemoryStats::temp_bytes`].
+    pub(super) temporary_bytes: usize,
+    pub(super) reservation: Option<Reservation>,
     /// Whether a run may have to wait for the device on its way.
     pub(super) blocks: bool,
     /// The same for the host, where the device shares memory with it and the program is small enough.
@@ -130,6 +133,7 @@ impl Executable {
         let results = signatures(main, &main.body.results, &main.result_attributes)?;
         memory_limit::check(main, mlx::memory::limit()?)?;
         let plan = lower::compile(&program, main, device.stream().capabilities())?;
+        let footprint = plan.footprint();
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
         // The host computes on row-major bytes.
         let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
@@ -149,6 +153,8 @@ impl Executable {
             name,
             fingerprint: format!("{:016x}", fingerprint(bytes)),
             program_bytes: bytes.to_vec(),
+            temporary_bytes: footprint.temporary_bytes,
+            reservation: Reservation::new(&footprint, device.stream().capabilities()),
             devices: vec![device],
             parameters,
             results,
@@ -223,7 +229,7 @@ impl Executable {
             argument_bytes: self.parameters.iter().map(Signature::bytes).sum(),
             output_bytes: self.results.iter().map(Signature::bytes).sum(),
             alias_bytes: self.donated.iter().map(|&index| self.parameters[index].bytes()).sum(),
-            temp_bytes: 0,
+            temp_bytes: self.temporary_bytes,
             code_bytes: 0,
         }
     }

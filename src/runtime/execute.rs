@@ -144,6 +144,9 @@ impl Executable {
 
     /// Schedules the work on arguments of which those not donated must stay as they are.
     fn launch(&self, mut arrays: Arrays, donated: &Donations) -> Result<(Arrays, Launch), Error> {
+        if let Some(reservation) = &self.reservation {
+            reservation.check()?;
+        }
         let mut taken: HashSet<Place> = HashSet::new();
         for (array, _) in arrays.iter().zip(donated).filter(|&(array, &donated)| !donated && array.size() > 0) {
             taken.insert(array.place()?);

@@ -1,9 +1,13 @@
-//! Programs with an array that no memory can hold are refused when compiled: MLX's CPU allocator answers with a null
-//! pointer instead of an error, and its threads then write there.
+//! Programs with an array that no memory can hold are refused when compiled, and runs of programs with a large one that
+//! the system refuses before they begin: MLX's CPU allocator answers with a null pointer instead of an error, and its
+//! threads then write there.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::error::{Code, Error};
-use crate::lower::describe;
+use crate::lower::{Footprint, Origin, describe};
+use crate::mlx::Capabilities;
 use crate::program::{Block, Function, OpKind, Type, ValueId};
 
 /// Checks every array that a function computes, one by one, against the bytes that MLX may allocate.
@@ -47,6 +51,41 @@ fn beyond(function: &Function, value: ValueId, limit: usize) -> Option<u128> {
     (bytes > limit as u128).then_some(bytes)
 }
 
+/// The largest array of a program, which the system must be asked for before each run.
+pub struct Reservation {
+    bytes: usize,
+    origin: Arc<Origin>,
+}
+
+/// Below this the system refuses nothing while the process lives.
+const LARGE: usize = 64 << 20;
+
+impl Reservation {
+    /// None where MLX reports refusals itself, and for programs without large arrays.
+    pub fn new(footprint: &Footprint, capabilities: &Capabilities) -> Option<Self> {
+        let (bytes, origin) = footprint.largest.clone()?;
+        (bytes >= LARGE && !capabilities.reports_refused_memory).then_some(Self { bytes, origin })
+    }
+
+    /// Asks, and gives back at once: memory that nobody has written to costs nothing.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED, naming the op.
+    pub fn check(&self) -> Result<(), Error> {
+        let mut memory: Vec<u8> = Vec::new();
+        let granted = memory.try_reserve_exact(self.bytes).is_ok();
+        // Or the request would be optimized away with its answer.
+        std::hint::black_box(&memory);
+        if granted {
+            return Ok(());
+        }
+        let Origin { name, location } = &*self.origin;
+        let message =
+            format!("out of memory: {name} at {location} needs {} bytes, which the system refuses", self.bytes);
+        Err(Error::new(Code::ResourceExhausted, message))
+    }
+}
+
 fn exhausted(what: &str, bytes: u128, limit: usize) -> Error {
     let message = format!("out of memory: {what} needs {bytes} bytes, and mlx may allocate {limit}");
     Error::new(Code::ResourceExhausted, message)
@@ -84,6 +123,22 @@ mod tests {
         let overflow = vec![i64::MAX, i64::MAX, i64::MAX];
         assert!(check(&function(iota(), overflow.clone(), false), usize::MAX).is_err());
         assert!(check(&function(iota(), [overflow, vec![0]].concat(), false), 100).is_ok());
+    }
+
+    #[test]
+    fn what_the_system_refuses_names_its_op() {
+        use crate::mlx::Backend;
+        let origin = Arc::new(Origin { name: "stablehlo.sort".into(), location: Location::default() });
+        let reservation = |bytes, backend: Backend| {
+            let footprint = Footprint { temporary_bytes: bytes, largest: Some((bytes, origin.clone())) };
+            Reservation::new(&footprint, backend.capabilities(false))
+        };
+        assert!(reservation(LARGE, Backend::Metal).is_none());
+        assert!(reservation(LARGE - 1, Backend::Cpu).is_none());
+        reservation(LARGE, Backend::Cpu).expect("large").check().expect("there is as much");
+        let error = reservation(isize::MAX as usize, Backend::Cpu).expect("large").check().unwrap_err();
+        assert_eq!(error.code, Code::ResourceExhausted);
+        assert!(error.message.contains("stablehlo.sort at unknown location needs"), "{}", error.message);
     }
 
     #[test]

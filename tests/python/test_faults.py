@@ -157,6 +157,36 @@ alive()
     assert rest == ["1.0", "alive"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems enforce no limit of the address space")
+def test_memory_that_the_system_refuses_is_an_error_and_the_process_goes_on():
+    program = """
+import resource
+f = jax.jit(lambda x: jnp.sort(jnp.outer(x, x), axis=0)[3])
+x = jnp.ones(2**14)
+alive()
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, resource.RLIM_INFINITY))
+raised(lambda: f(x))
+alive()
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+    alive, refused, alive_again = _run(program)
+    assert alive == alive_again == "alive"
+    assert refused.startswith("jax JaxRuntimeError RESOURCE_EXHAUSTED: out of memory: stablehlo."), refused
+    assert f"needs {4 * 2**28} bytes, which the system refuses" in refused
+
+
+def test_memory_analysis_counts_what_lives_between_arguments_and_results(device):
+    import jax
+    import jax.numpy as jnp
+
+    x = jax.ShapeDtypeStruct((1000,), jnp.float32)
+    compiled = jax.jit(lambda x: jnp.sin(jnp.sort(jnp.cos(x)))).lower(x).compile()
+    analysis = compiled.memory_analysis()
+    assert (analysis.argument_size_in_bytes, analysis.output_size_in_bytes) == (4000, 4000)
+    assert analysis.temp_size_in_bytes == 8000
+
+
 # -- deleted arrays ------------------------------------------------------------
 
 

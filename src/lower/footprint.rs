@@ -1,0 +1,110 @@
+//! How much memory a plan takes between its arguments and its results.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::plan::{Origin, Output, Plan, Slot};
+
+/// Steps whose results MLX only describes anew, without memory of their own (most of the time).
+const VIEWS: [&str; 8] = [
+    "stablehlo.bitcast_convert",
+    "stablehlo.broadcast",
+    "stablehlo.broadcast_in_dim",
+    "stablehlo.optimization_barrier",
+    "stablehlo.reshape",
+    "stablehlo.reverse",
+    "stablehlo.slice",
+    "stablehlo.transpose",
+];
+
+/// What a plan takes.
+#[derive(Clone, Default)]
+pub struct Footprint {
+    /// The most bytes that intermediate results take at any time if each dies after its last use, as MLX's do.
+    pub temporary_bytes: usize,
+    /// The largest array that a step makes, results included.
+    pub largest: Option<(usize, Arc<Origin>)>,
+}
+
+impl Plan {
+    /// An estimate: what kernels take inside counts as nothing, what is donated to them as if it were not.
+    pub fn footprint(&self) -> Footprint {
+        let mut footprint = Footprint::default();
+        let mut alive: Vec<usize> = vec![0; self.slots as usize];
+        let (mut now, mut peak) = (0_usize, 0_usize);
+        for step in &self.steps {
+            let mut inside = 0;
+            for plan in &step.nested {
+                let nested = plan.footprint();
+                inside = inside.max(nested.temporary_bytes);
+                footprint.consider(nested.largest);
+            }
+            if !VIEWS.contains(&step.origin.name.as_str()) {
+                for output in &step.outputs {
+                    let bytes = bytes(output);
+                    footprint.consider(Some((bytes, step.origin.clone())));
+                    if !self.results.contains(&output.0) {
+                        alive[slot(output.0)] = bytes;
+                        now = now.saturating_add(bytes);
+                    }
+                }
+            }
+            peak = peak.max(now.saturating_add(inside));
+            for &dead in &step.free {
+                now -= std::mem::take(&mut alive[slot(dead)]);
+            }
+        }
+        footprint.temporary_bytes = peak;
+        footprint
+    }
+}
+
+impl Footprint {
+    fn consider(&mut self, array: Option<(usize, Arc<Origin>)>) {
+        let known = self.largest.as_ref().map_or(0, |(bytes, _)| *bytes);
+        if let Some((bytes, origin)) = array
+            && bytes > known
+        {
+            self.largest = Some((bytes, origin));
+        }
+    }
+}
+
+fn slot(slot: Slot) -> usize {
+    slot as usize
+}
+
+/// Scalar regions have no shapes: they are computed with those of their op.
+fn bytes((_, dtype, shape): &Output) -> usize {
+    let elements = shape.iter().flatten().map(|&size| usize::try_from(size).unwrap_or(0));
+    elements.fold(dtype.size(), usize::saturating_mul)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compile;
+    use super::super::testing::{Builder, tensor};
+    use crate::mlx::Backend;
+    use crate::program::ElementType::F32;
+    use crate::program::{Binary, OpKind, Program};
+
+    #[test]
+    fn what_is_dead_gives_its_memory_back() {
+        let mut builder = Builder::default();
+        let ty = tensor(F32, &[100]);
+        let mut value = builder.argument(ty.clone());
+        for _ in 0..5 {
+            value = builder.op(OpKind::Binary(Binary::Add), &[value, value], vec![ty.clone()], vec![])[0];
+        }
+        let wide = OpKind::BroadcastInDim { broadcast_dimensions: vec![1] };
+        value = builder.op(wide, &[value], vec![tensor(F32, &[1000, 100])], vec![])[0];
+        builder.function.body.results = vec![value];
+        let program = Program { functions: vec![builder.function], ..Default::default() };
+        let plan = compile(&program, &program.functions[0], Backend::Cpu.capabilities(false)).unwrap();
+        let footprint = plan.footprint();
+        // The operand and the result of an addition.
+        assert_eq!(footprint.temporary_bytes, 800);
+        let (bytes, origin) = footprint.largest.unwrap();
+        assert_eq!((bytes, origin.name.as_str()), (400, "stablehlo.add"));
+    }
+}
