@@ -40,14 +40,18 @@ CASES = [
     # Who gets nothing has zeros.
     case("ppermute_to_nobody", lambda x: lax.ppermute(x, "i", []), normal(3, 4), dtypes=NUMBERS),
     case("axis_index", lambda x: x + lax.axis_index("i"), normal(3, 4), dtypes=("int32",)),
-    # JAX has no futures outside of jit.
-    Case("psum_started", jax.jit(functools.partial(mapped, lambda x: parallel.psum_start(x, "i").done())),
-         [normal(3, 4)]),
-    Case("all_gather_started",
-         jax.jit(functools.partial(mapped, lambda x: parallel.all_gather_start(x, "i", tiled=True).done())),
-         [normal(3, 4)]),
     case("empty", lambda x: lax.psum(x, "i"), normal(0, 4)),
 ]  # fmt: skip
+
+# A private interface, which later releases have changed; there are no futures outside of jit.
+if jax.__version_info__ < (0, 11, 1):
+    CASES += [
+        Case("psum_started", jax.jit(functools.partial(mapped, lambda x: parallel.psum_start(x, "i").done())),
+             [normal(3, 4)]),
+        Case("all_gather_started",
+             jax.jit(functools.partial(mapped, lambda x: parallel.all_gather_start(x, "i", tiled=True).done())),
+             [normal(3, 4)]),
+    ]  # fmt: skip
 
 test_value, test_gradient = suite(CASES)
 
