@@ -17,6 +17,7 @@ HEADINGS = {OURS: "jax-mps", MLX: "mlx.core", CPU: "XLA:CPU"}
 GEOMETRIC_MEAN_BAR = 1.3
 CALL_BAR = 1.5
 COMPILE_BAR = 5.0
+GROWTH_BAR = 1.5
 
 
 def _command(*words):
@@ -72,8 +73,16 @@ def geometric_mean(ratios):
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
+def _growth(by_name, arm):
+    """How many times as long the longer of the stacked scans takes; None where one was not timed."""
+    scans = [by_name[name].timings.get(arm) for name in map(scan_name, SCAN_STEPS) if name in by_name]
+    if len(scans) < len(SCAN_STEPS) or not all(timing and timing.samples for timing in scans):
+        return None
+    return scans[1].median / scans[0].median
+
+
 def bars(results):
-    """The three bars as (text, whether it holds) for the results of a full run."""
+    """The bars as (text, whether it holds) for the results of a full run."""
     by_name = {result.name: result for result in results}
     kernels = [result for result in results if result.kind == "kernel"]
     ratios = [result.ratio(OURS, MLX) for result in kernels]
@@ -88,12 +97,15 @@ def bars(results):
         ratio = by_name[name].ratio(OURS, CPU) if name in by_name else None
         if ratio is not None:
             found.append((f"{name}: {ratio:.2f} of XLA:CPU (bar: <= {CALL_BAR})", ratio <= CALL_BAR))
-    scans = [by_name[name].timings.get(OURS) for name in map(scan_name, SCAN_STEPS) if name in by_name]
-    if len(scans) == len(SCAN_STEPS) and all(timing and timing.samples for timing in scans):
-        growth = scans[1].median / scans[0].median
-        linear = SCAN_STEPS[1] / SCAN_STEPS[0]
-        text = f"stacked scan: {growth:.1f} times the time for {linear:g} times the steps (bar: <= {1.5 * linear:g})"
-        found.append((text, growth <= 1.5 * linear))
+    # By hand for mlx.core each row is written once; what caches and fresh memory cost grows there alike.
+    growths = [_growth(by_name, arm) for arm in (OURS, MLX)]
+    if None not in growths:
+        ours, theirs = growths
+        text = (
+            f"stacked scan: {ours:.1f} times the time for {SCAN_STEPS[1] / SCAN_STEPS[0]:g} times the steps,"
+            f" {theirs:.1f} by hand for mlx.core (bar: <= {GROWTH_BAR} times that)"
+        )
+        found.append((text, ours <= GROWTH_BAR * theirs))
     ratio = by_name["compile, one op"].ratio(CPU, OURS) if "compile, one op" in by_name else None
     if ratio is not None:
         found.append((f"compile, one op: {ratio:.1f} times faster than XLA:CPU (bar: >= {COMPILE_BAR:g})", ratio >= COMPILE_BAR))
