@@ -194,7 +194,8 @@ impl Stream {
                 let status = mlx_sys::mlx_async_eval(vector);
                 mlx_sys::mlx_vector_array_free(vector);
                 status
-            })
+            })?;
+            awaited.map_or(Ok(()), Self::synchronize)
         };
         let is_held = |array: &&Array| self.capabilities.holds(array.dtype());
         if arrays.iter().map(Borrow::borrow).all(|array| is_held(&array)) {
@@ -205,13 +206,7 @@ impl Stream {
             let (held, others): (Vec<&Array>, Vec<&Array>) = arrays.iter().map(Borrow::borrow).partition(is_held);
             for together in [others, held].into_iter().filter(|together| !together.is_empty()) {
                 schedule(&together.into_iter().map(Array::raw).collect::<Handles>())?;
-                if let Some(host) = awaited {
-                    host.synchronize()?;
-                }
             }
-        }
-        if let Some(host) = awaited {
-            host.synchronize()?;
         }
         // SAFETY: the handles are valid during the call.
         let launch = unsafe { mlx_sys::jax_mps_launch_new(handles.as_ptr(), handles.len()) };
