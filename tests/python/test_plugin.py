@@ -1,6 +1,7 @@
 """The Python side: registration, what happens where something is missing, and
 the lowering rules."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -208,6 +209,27 @@ def test_approximate_top_k_is_exact(function, device):
     wanted = ordered[:, :-5:-1] if function is jax.lax.approx_max_k else ordered[:, :4]
     np.testing.assert_array_equal(values, wanted)
     np.testing.assert_array_equal(np.take_along_axis(x, np.asarray(indices), 1), wanted)
+
+
+@pytest.mark.parametrize("preferred", ["float32", "bfloat16"])
+@pytest.mark.parametrize("scale", ["float8_e8m0fnu", "float8_e4m3fn"])
+def test_a_block_scaled_product_is_rounded_once(preferred, scale, device):
+    def draw(seed, sizes, dtype, low, high):
+        return jnp.asarray(np.random.default_rng(seed).uniform(low, high, sizes).astype(np.float32), dtype)
+
+    values = [draw(seed, (2, rows, 64), "float8_e4m3fn", -8, 8) for seed, rows in enumerate((3, 5))]
+    scales = [draw(seed, (2, rows, 2), scale, 0.25, 4) for seed, rows in enumerate((3, 5))]
+    left, right = (
+        np.asarray(value, np.float64) * np.repeat(np.asarray(factor, np.float64), 32, axis=2)
+        for value, factor in zip(values, scales)
+    )
+    multiply = jax.jit(functools.partial(jax.nn.scaled_matmul, preferred_element_type=jnp.dtype(preferred)))
+    product = multiply(*(jax.device_put(x, device) for x in (*values, *scales)))
+    assert product.dtype == preferred
+    wanted = np.einsum("bmk,bnk->bmn", left, right)
+    np.testing.assert_allclose(
+        np.asarray(product, np.float64), wanted, rtol=jnp.finfo(preferred).eps, atol=1e-3
+    )
 
 
 def test_the_platform_name_is_the_registered_one(device):

@@ -94,6 +94,8 @@ PRIMITIVES = {
     "jax._src.lax.linalg.svd_p": "svd",
     "jax._src.lax.linalg.tridiagonal_p": "tridiagonal",
     "jax._src.lax.linalg.tridiagonal_solve_p": "tridiagonal_solve",
+    "jax._src.lax.parallel.pbroadcast_p": "pbroadcast",
+    "jax._src.cudnn.scaled_matmul_stablehlo._scaled_matmul_p": "scaled_matmul",
     "jax._src.checkify.check_p": "check",
     "jax._src.debugging.debug_callback_p": "debug_callback",
     "jax._src.debugging.debug_print_p": "debug_print",
@@ -109,7 +111,8 @@ def test_every_primitive_of_the_shim_is_pinned():
     from jax_plugins.mps import primitives
 
     callbacks = {primitives.CHECK, primitives.DEBUG_CALLBACK, primitives.DEBUG_PRINT}
-    used = {*primitives.LAPACK, *primitives.OF_CUDA, *callbacks, primitives.APPROX_TOP_K}
+    others = {primitives.APPROX_TOP_K, primitives.PBROADCAST, primitives.SCALED_MATMUL}
+    used = {*primitives.LAPACK, *primitives.OF_CUDA, *callbacks, *others}
     assert {p.name for p in used} - {"ormqr"} == set(PRIMITIVES.values())
 
 

@@ -23,6 +23,7 @@ def register() -> None:
     _register(primitives.APPROX_TOP_K, _approx_top_k)
     of_cuda = private._platform_specific_lowerings["cuda"]
     _register(primitives.PBROADCAST, of_cuda[primitives.PBROADCAST].rule)
+    _register(primitives.SCALED_MATMUL, _scaled_matmul)
 
 
 def _register(primitive, rule) -> None:
@@ -43,3 +44,25 @@ def _exact_top_k(operand, *, count: int, axis: int, largest: bool):
     values, indices = lax.top_k(operand, count)
     values, indices = (jnp.moveaxis(x, -1, axis) for x in (values, indices))
     return (values if largest else -values), indices
+
+
+def _scaled_matmul(ctx, *operands, preferred_element_type):
+    """Products and sums of float32, rounded once, as cuDNN has them."""
+
+    def multiply(left, right, left_scales, right_scales):
+        product = lax.dot_general(
+            _scaled(left, left_scales),
+            _scaled(right, right_scales),
+            (((2,), (2,)), ((0,), (0,))),
+            preferred_element_type=jnp.float32,
+        )
+        return [lax.convert_element_type(product, preferred_element_type)]
+
+    return mlir.lower_fun(multiply, multiple_results=True)(ctx, *operands)
+
+
+def _scaled(values, scales):
+    """``values`` [B, M, K] times ``scales`` [B, M, K / n], one for n values each."""
+    blocks = (*scales.shape, values.shape[-1] // scales.shape[-1])
+    scaled = values.astype(jnp.float32).reshape(blocks) * scales.astype(jnp.float32)[..., None]
+    return scaled.reshape(values.shape)

@@ -5,6 +5,7 @@ every supported release.
 """
 
 from jax._src import checkify, debugging
+from jax._src.cudnn import scaled_matmul_stablehlo
 from jax._src.lax import ann, linalg, parallel
 
 LAPACK = tuple(
@@ -44,3 +45,6 @@ APPROX_TOP_K = ann.approx_top_k_p
 
 PBROADCAST = parallel.pbroadcast_p
 """Every device gets the array of one: has a rule on JAX's GPUs only."""
+
+SCALED_MATMUL = scaled_matmul_stablehlo._scaled_matmul_p
+"""``jax.nn.scaled_matmul``: before JAX 0.11 CUDA alone has a rule, a call of cuDNN."""
