@@ -1,6 +1,7 @@
 //! The plan: a flat list of steps over slots.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,6 +47,9 @@ pub struct Step {
     pub blocking: bool,
 }
 
+/// The arrays of a run, by slot. What the run does not own is not copied: a handle costs an allocation.
+type Frame<'a> = Vec<Option<Cow<'a, Array>>>;
+
 /// A compiled block.
 #[derive(Default)]
 pub struct Plan {
@@ -72,14 +76,7 @@ impl Plan {
     /// # Errors
     /// What MLX refuses, with the op and its source line.
     pub fn run(&self, arguments: &[&Array], stream: Stream) -> mlx::Result<Arrays> {
-        let mut frame: Vec<Option<Array>> = vec![None; self.slots as usize];
-        if arguments.len() != self.arguments.len() {
-            return Err(mlx::Error::new(format!("{} arguments for {}", arguments.len(), self.arguments.len())));
-        }
-        for (&slot, &argument) in self.arguments.iter().zip(arguments) {
-            frame[slot as usize] = Some(argument.clone());
-        }
-        self.run_frame(frame, stream)
+        self.run_frame(self.frame(arguments.iter().map(|&argument| Cow::Borrowed(argument)))?, stream)
     }
 
     /// As [`Self::run`], giving the arguments away: what is not used any more can be reused in place.
@@ -87,20 +84,26 @@ impl Plan {
     /// # Errors
     /// As [`Self::run`].
     pub fn run_owned(&self, arguments: Arrays, stream: Stream) -> mlx::Result<Arrays> {
-        let mut frame: Vec<Option<Array>> = vec![None; self.slots as usize];
+        self.run_frame(self.frame(arguments.into_iter().map(Cow::Owned))?, stream)
+    }
+
+    /// The frame at the start of a run.
+    fn frame<'a>(&'a self, arguments: impl ExactSizeIterator<Item = Cow<'a, Array>>) -> mlx::Result<Frame<'a>> {
         if arguments.len() != self.arguments.len() {
             return Err(mlx::Error::new(format!("{} arguments for {}", arguments.len(), self.arguments.len())));
         }
+        let mut frame: Frame = Vec::new();
+        frame.resize_with(self.slots as usize, || None);
         for (&slot, argument) in self.arguments.iter().zip(arguments) {
             frame[slot as usize] = Some(argument);
         }
-        self.run_frame(frame, stream)
+        for (slot, array) in &self.constants {
+            frame[*slot as usize] = Some(Cow::Borrowed(array));
+        }
+        Ok(frame)
     }
 
-    fn run_frame(&self, mut frame: Vec<Option<Array>>, device: Stream) -> mlx::Result<Arrays> {
-        for (slot, array) in &self.constants {
-            frame[*slot as usize] = Some(array.clone());
-        }
+    fn run_frame(&self, mut frame: Frame, device: Stream) -> mlx::Result<Arrays> {
         let cpu = if device.kind() == DeviceKind::Cpu { device } else { Stream::get(DeviceKind::Cpu)? };
         let observer = observer::current();
         for step in &self.steps {
@@ -113,7 +116,7 @@ impl Plan {
                 let inputs: SmallVec<[&Array; 8]> = step
                     .inputs
                     .iter()
-                    .map(|&slot| frame[slot as usize].as_ref().expect("slots are freed after their last use"))
+                    .map(|&slot| frame[slot as usize].as_deref().expect("slots are freed after their last use"))
                     .collect();
                 let run = |inputs: &[&Array]| (step.kernel)(inputs, stream).map_err(|error| step.explain(&error));
                 if step.placement == Placement::Cpu && !device.capabilities().host_visible_memory {
@@ -125,7 +128,7 @@ impl Plan {
             };
             step.check(&results)?;
             for ((slot, _, _), result) in step.outputs.iter().zip(results) {
-                frame[*slot as usize] = Some(result);
+                frame[*slot as usize] = Some(Cow::Owned(result));
             }
             for &slot in &step.free {
                 frame[slot as usize] = None;
@@ -133,11 +136,18 @@ impl Plan {
             // Only now: what has no other user any more can be reused in place when the observer evaluates.
             if let (Some(observer), Some(began)) = (&observer, began) {
                 let results: SmallVec<[&Array; 2]> =
-                    step.outputs.iter().filter_map(|(slot, _, _)| frame[*slot as usize].as_ref()).collect();
+                    step.outputs.iter().filter_map(|(slot, _, _)| frame[*slot as usize].as_deref()).collect();
                 observer.built(step, began, &results, stream).map_err(|error| step.explain(&error))?;
             }
         }
-        Ok(self.results.iter().map(|&slot| frame[slot as usize].clone().expect("results are never freed")).collect())
+        let mut results = Arrays::with_capacity(self.results.len());
+        for (index, slot) in self.results.iter().enumerate() {
+            let result = frame[*slot as usize].take().map(Cow::into_owned);
+            // One that was taken before is the result of the same slot.
+            let again = || self.results[..index].iter().position(|earlier| earlier == slot);
+            results.push(result.unwrap_or_else(|| results[again().expect("results are never freed")].clone()));
+        }
+        Ok(results)
     }
 }
 

@@ -217,6 +217,9 @@ pub struct Place {
     offset: i64,
 }
 
+/// A set of places, made anew by each call: its hash is a fast one, since nobody outside chooses the addresses.
+pub type Places = rustc_hash::FxHashSet<Place>;
+
 /// Host types that become rank-0 arrays.
 pub trait Scalar: Copy {
     /// MLX's type.

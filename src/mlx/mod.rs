@@ -20,7 +20,7 @@ pub mod shutdown;
 mod stream;
 mod thread;
 
-pub use array::{Array, Dtype, Place, Scalar};
+pub use array::{Array, Dtype, Place, Places, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
 pub use autorelease::open_pools;

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
+
 use super::client::Device;
 use super::completion::Completion;
 use super::error::{Code, Error};
@@ -52,7 +54,7 @@ pub enum BufferType {
 /// An array that JAX holds.
 pub struct Buffer {
     ty: BufferType,
-    dims: Box<[i64]>,
+    dims: SmallVec<[i64; 6]>,
     layout: Option<Layout>,
     device: Arc<Device>,
     memory: MemoryKind,

@@ -1,7 +1,6 @@
 //! Compiled programs and their execution.
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +18,7 @@ use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
 use super::timeline;
 use crate::lower::{self, Plan};
-use crate::mlx::{self, Place};
+use crate::mlx::{self, Places};
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
 use crate::{passes, proto, reader};
 
@@ -91,7 +90,7 @@ pub struct Executable {
     /// The same for the host, where the device shares memory with it and the program is small enough.
     pub(super) host: Option<HostProgram>,
     /// Where the plan's constants lie, which no result may share.
-    pub(super) constants: HashSet<Place>,
+    pub(super) constants: Places,
     pub(super) cost: Cost,
     pub(super) trace: Trace,
     pub(super) deleted: AtomicBool,

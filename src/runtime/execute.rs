@@ -1,7 +1,7 @@
 //! Runs of compiled programs.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::layout::{Layout, layout_text};
 use super::promise::Promise;
 use super::timeline;
 use crate::lower::{HostTransfers, with_host_transfers, with_step_observer};
-use crate::mlx::{self, Array, Arrays, Launch, Place};
+use crate::mlx::{self, Array, Arrays, Launch, Places};
 
 /// Which arguments a call gives away.
 type Donations = SmallVec<[bool; 16]>;
@@ -104,7 +104,10 @@ impl Executable {
 
     /// Runs on this thread.
     fn run_now(&self, arguments: &[&Arc<Buffer>], donated: &Donations) -> Result<(Arrays, Launch), Error> {
-        let arrays = arguments.iter().map(|buffer| buffer.array()).collect::<Result<Arrays, _>>()?;
+        let mut arrays = Arrays::with_capacity(arguments.len());
+        for buffer in arguments {
+            arrays.push(buffer.array()?);
+        }
         for (buffer, _) in arguments.iter().zip(donated).filter(|&(_, &donated)| donated) {
             buffer.delete();
         }
@@ -147,7 +150,7 @@ impl Executable {
         if let Some(reservation) = &self.reservation {
             reservation.check()?;
         }
-        let mut taken: HashSet<Place> = HashSet::new();
+        let mut taken = Places::with_capacity_and_hasher(arrays.len() + self.results.len(), Default::default());
         for (array, _) in arrays.iter().zip(donated).filter(|&(array, &donated)| !donated && array.size() > 0) {
             taken.insert(array.place()?);
         }
@@ -319,8 +322,8 @@ fn transpose(
 /// that distinct arrays have distinct pointers.
 fn settle(
     outputs: Arrays,
-    mut taken: HashSet<Place>,
-    constants: &HashSet<Place>,
+    mut taken: Places,
+    constants: &Places,
     stream: mlx::Stream,
 ) -> Result<(Arrays, Launch), Error> {
     let launch = stream.evaluate_async(&outputs)?;
@@ -329,12 +332,16 @@ fn settle(
         if output.size() == 0 {
             continue;
         }
-        let stream = stream.that_holds(output.dtype())?;
-        if !output.is_row_contiguous()? {
-            mended.push((index, mlx::contiguous(output, stream)?));
-        } else if constants.contains(&output.place()?) || !taken.insert(output.place()?) {
-            mended.push((index, mlx::duplicate(output, stream)?));
-        }
+        let mend = if output.is_row_contiguous()? {
+            let place = output.place()?;
+            if !constants.contains(&place) && taken.insert(place) {
+                continue;
+            }
+            mlx::duplicate
+        } else {
+            mlx::contiguous
+        };
+        mended.push((index, mend(output, stream.that_holds(output.dtype())?)?));
     }
     if mended.is_empty() {
         return Ok((outputs, launch));

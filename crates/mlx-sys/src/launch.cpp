@@ -23,7 +23,7 @@ extern "C" jax_mps_launch* jax_mps_launch_new(const mlx_array* arrays, size_t co
       if (a.status() != mlx::core::array::Status::evaluated) {
         continue;
       }
-      auto event = a.event();
+      const auto& event = a.event();
       if (!event.valid()) {
         continue;
       }
