@@ -350,12 +350,28 @@ def test_timeline_that_cannot_be_written_is_an_error(tmp_path):
     assert ran.returncode != 0 and "JAX_MPS_TRACE" in ran.stderr
 
 
-def test_gpu_means_this_platform_where_no_other_is(device):
-    assert jax.devices("gpu") == [device]
-    x = jax.device_put(np.arange(3.0, dtype=np.float32), jax.devices("gpu")[0])
-    assert jnp.sin(x).devices() == {device}
-    assert jax.local_devices(backend="gpu") == [device]
-    assert device.platform == jax.default_backend() == "mps"
+BY_ALIAS = """
+import jax
+(device,) = jax.devices("mps")
+assert jax.devices("gpu") == jax.local_devices(backend="gpu") == [device]
+x = jax.device_put(jax.numpy.arange(3.0), jax.devices("gpu")[0])
+assert jax.numpy.sin(x).devices() == {device}
+assert device.platform == jax.default_backend() == "mps"
+"""
+
+
+def test_gpu_means_this_platform_when_asked_to():
+    ran = _run(BY_ALIAS, JAX_MPS_ALIAS="gpu")
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_gpu_means_the_platforms_of_jax_by_default(device):
+    with pytest.raises(RuntimeError, match="gpu"):
+        jax.devices("gpu")
+
+
+def test_no_other_name_can_be_asked_for():
+    assert "JAX_MPS_ALIAS=tpu: expected gpu" in _run("import jax; jax.devices()", JAX_MPS_ALIAS="tpu").stderr
 
 
 def test_pinned_values_are_as_they_were(device):
