@@ -104,6 +104,7 @@ impl Executable {
 
     /// Runs on this thread.
     fn run_now(&self, arguments: &[&Arc<Buffer>], donated: &Donations) -> Result<(Arrays, Launch), Error> {
+        // To collect results is to forget how many there will be.
         let mut arrays = Arrays::with_capacity(arguments.len());
         for buffer in arguments {
             arrays.push(buffer.array()?);

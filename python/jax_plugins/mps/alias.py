@@ -19,7 +19,6 @@ from jax._src import xla_bridge
 
 from jax_plugins.mps.registration import PLATFORM
 
-
 VARIABLE = "JAX_MPS_ALIAS"
 
 

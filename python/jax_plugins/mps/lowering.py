@@ -1,6 +1,6 @@
 """Lowering rules: how primitives become StableHLO on this platform.
 
-Only for primitives whose common rule does not serve: it is missing, or ends in
+Only for primitives whose common rule does not serve: it is missing, rounds early, or ends in
 a call of another vendor's library.
 
 Private part of JAX: ``jax._src.interpreters.mlir._platform_specific_lowerings``.
@@ -47,7 +47,10 @@ def _exact_top_k(operand, *, count: int, axis: int, largest: bool):
 
 
 def _scaled_matmul(ctx, *operands, preferred_element_type):
-    """Products and sums of float32, rounded once, as cuDNN has them."""
+    """Products and sums of float32, rounded once.
+
+    The common rule, since JAX 0.11, rounds values and scales to the preferred type first.
+    """
 
     def multiply(left, right, left_scales, right_scales):
         product = lax.dot_general(

@@ -47,4 +47,4 @@ PBROADCAST = parallel.pbroadcast_p
 """Every device gets the array of one: has a rule on JAX's GPUs only."""
 
 SCALED_MATMUL = scaled_matmul_stablehlo._scaled_matmul_p
-"""``jax.nn.scaled_matmul``: before JAX 0.11 CUDA alone has a rule, a call of cuDNN."""
+"""``jax.nn.scaled_matmul``: before JAX 0.11 CUDA and ROCm alone have rules."""
