@@ -119,6 +119,14 @@ impl Backend {
         if cfg!(target_os = "macos") { Self::Metal } else { Self::Cuda }
     }
 
+    /// The backend that memory comes from, whatever computes: Metal on macOS, the CPU's too.
+    pub fn of_allocator() -> Self {
+        match Self::of_gpu() {
+            Self::Cuda if !super::Stream::is_available(super::DeviceKind::Gpu) => Self::Cpu,
+            backend => backend,
+        }
+    }
+
     /// The backend called `cpu`, `metal` or `cuda`.
     pub fn named(name: &str) -> Option<Self> {
         [("cpu", Self::Cpu), ("metal", Self::Metal), ("cuda", Self::Cuda)]

@@ -64,7 +64,7 @@ fn is_lent(semantics: PJRT_HostBufferSemantics) -> bool {
 
 entry! {
     /// Copies an array of the host, dense or with strides, to a device, once: the host's array is free again at once. On
-    /// Metal memory of whole pages that the caller lends for the life of the buffer is used as it is.
+    /// Metal memory of whole pages that the caller lends for the life of the buffer is used as it is, if the user allows it.
     PJRT_Client_BufferFromHostBuffer(args: PJRT_Client_BufferFromHostBuffer_Args, client: Arc<Client>) {
         // SAFETY: the caller's sizes.
         let (ty, dims, length) = unsafe { shape(args.type_, args.dims, args.num_dims) }?;

@@ -13,7 +13,7 @@ use super::fork;
 use super::layout::Layout;
 use super::promise::Promise;
 use crate::lower::{array_from_host, shape_i32, storage, token_array};
-use crate::mlx::{self, Array, Dtype, HostBytes, Lent};
+use crate::mlx::{self, Array, Dtype, HostBytes, Lent, Reach};
 use crate::program::ElementType;
 
 /// Where a buffer lies, by PJRT's names. All three are the same memory where host and device share it, and MLX manages
@@ -146,13 +146,16 @@ impl Buffer {
 
     /// The array of a buffer that was claimed.
     pub(super) fn take(&self) -> Result<Array, Error> {
+        // Before the lock, which callbacks of the completion may take.
+        let error = self.completion.known_error();
         let mut state = self.lock();
         state.claims = state.claims.saturating_sub(1);
         let array = state.array.clone();
         if self.is_deleted() {
             state.release();
         }
-        if let Some(error) = self.completion.known_error() {
+        drop(state);
+        if let Some(error) = error {
             return Err(error);
         }
         array.ok_or_else(|| self.completion.error().unwrap_or_else(|| self.gone()))
@@ -229,6 +232,11 @@ impl Buffer {
                 self.dims.iter().map(|&size| usize::try_from(size).unwrap_or(0)).product::<usize>() * element.bytes()
             }
         }
+    }
+
+    /// Where a program with this argument reaches back to, if that is before now.
+    pub(super) fn reach(&self, now: Reach) -> Reach {
+        self.completion.reach().map_or(now, |reach| reach.min(now))
     }
 
     /// When the elements are there.

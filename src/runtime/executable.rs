@@ -17,7 +17,7 @@ use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
 use super::timeline;
-use crate::lower::{self, Plan};
+use crate::lower::{self, Origin, Plan};
 use crate::mlx::{self, Places};
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
 use crate::{passes, proto, reader};
@@ -84,6 +84,8 @@ pub struct Executable {
     pub(super) plan: Plan,
     /// See [`CompiledMemoryStats::temp_bytes`].
     pub(super) temporary_bytes: usize,
+    /// The largest array that a run makes, in bytes.
+    pub(super) largest: Option<(usize, Arc<Origin>)>,
     pub(super) reservation: Option<Reservation>,
     /// Whether a run may have to wait for the device on its way.
     pub(super) blocks: bool,
@@ -130,7 +132,7 @@ impl Executable {
             program.main().ok_or_else(|| Error::new(Code::InvalidArgument, "the program has no function @main"))?;
         let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
         let results = signatures(main, &main.body.results, &main.result_attributes)?;
-        memory_limit::check(main, mlx::memory::limit()?)?;
+        memory_limit::check(main, &device.memory_bounds()?)?;
         let plan = lower::compile(&program, main, device.stream().capabilities())?;
         let footprint = plan.footprint();
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
@@ -154,6 +156,7 @@ impl Executable {
             program_bytes: bytes.to_vec(),
             temporary_bytes: footprint.temporary_bytes,
             reservation: Reservation::new(&footprint, device.stream().capabilities()),
+            largest: footprint.largest,
             devices: vec![device],
             parameters,
             results,

@@ -1,6 +1,7 @@
 //! Runs of compiled programs.
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -18,8 +19,8 @@ use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
 use super::promise::Promise;
 use super::timeline;
-use crate::lower::{HostTransfers, with_host_transfers, with_step_observer};
-use crate::mlx::{self, Array, Arrays, Launch, Places};
+use crate::lower::{HostTransfers, Origin, with_host_transfers, with_step_observer};
+use crate::mlx::{self, Array, Arrays, Launch, Places, Reach, run_program};
 
 /// Which arguments a call gives away.
 type Donations = SmallVec<[bool; 16]>;
@@ -61,8 +62,10 @@ impl Executable {
         if waits && transfers.is_none() {
             return Ok((self.defer(arguments, donated), Completion::ready()));
         }
+        // What has been sent is not sent again.
+        let repeatable = transfers.is_none();
         let transfers = transfers.map(timeline::watched);
-        Ok(match with_host_transfers(transfers, || self.run_now(arguments, &donated)) {
+        Ok(match with_host_transfers(transfers, || self.run_now(arguments, &donated, repeatable)) {
             Ok((outputs, launch)) => {
                 let completion = Completion::of(launch);
                 (self.buffers(outputs.into_iter().map(Some), &completion), Completion::ready())
@@ -102,17 +105,55 @@ impl Executable {
         Ok(())
     }
 
-    /// Runs on this thread.
-    fn run_now(&self, arguments: &[&Arc<Buffer>], donated: &Donations) -> Result<(Arrays, Launch), Error> {
-        // To collect results is to forget how many there will be.
-        let mut arrays = Arrays::with_capacity(arguments.len());
-        for buffer in arguments {
-            arrays.push(buffer.array()?);
-        }
+    /// Runs on this thread; `repeatable`: and may do so twice.
+    fn run_now(
+        &self,
+        arguments: &[&Arc<Buffer>],
+        donated: &Donations,
+        repeatable: bool,
+    ) -> Result<(Arrays, Launch), Error> {
+        let (arrays, reach) = collect(arguments)?;
         for (buffer, _) in arguments.iter().zip(donated).filter(|&(_, &donated)| donated) {
             buffer.delete();
         }
-        self.launch(arrays, donated)
+        run_program(reach, || self.launch(arrays, donated)).or_else(|error| {
+            let again = (repeatable && !donated.contains(&true)).then_some(arguments);
+            self.launch_again(error, again, donated)
+        })
+    }
+
+    /// Once more, where memory was short and the arguments are still there: MLX keeps freed memory for itself, in blocks
+    /// that may be too small. The buffers hold their arrays, so that the first attempt has not written to them.
+    fn launch_again<B: Borrow<Arc<Buffer>>>(
+        &self,
+        error: Error,
+        arguments: Option<&[B]>,
+        donated: &Donations,
+    ) -> Result<(Arrays, Launch), Error> {
+        if error.code != Code::ResourceExhausted {
+            return Err(error);
+        }
+        if let Some(arguments) = arguments {
+            tracing::debug!("{}: {error}: trying again without mlx's cache", self.name);
+            mlx::memory::clear_cache()?;
+            // They may have been deleted meanwhile, or have failed.
+            if let Ok((arrays, reach)) = collect(arguments) {
+                return run_program(reach, || self.launch(arrays, donated)).map_err(|error| self.with_size(error));
+            }
+        }
+        Err(self.with_size(error))
+    }
+
+    /// Tells how large the program's largest array is.
+    fn with_size(&self, mut error: Error) -> Error {
+        if let Some((bytes, origin)) = &self.largest
+            && error.code == Code::ResourceExhausted
+            && !error.message.contains(&bytes.to_string())
+        {
+            let Origin { name, location } = &**origin;
+            error.message += &format!("; {bytes} bytes for {name} at {location} are the largest array of {}", self.name);
+        }
+        error
     }
 
     /// Sets the program going on another thread, once its arguments exist.
@@ -245,6 +286,20 @@ impl Executable {
     }
 }
 
+/// The arguments' arrays, and what the program that uses them reaches back to.
+fn collect<B: Borrow<Arc<Buffer>>>(arguments: &[B]) -> Result<(Arrays, Reach), Error> {
+    let mut reach = Reach::now();
+    // To collect results is to forget how many there will be.
+    let mut arrays = Arrays::with_capacity(arguments.len());
+    for buffer in arguments.iter().map(Borrow::borrow) {
+        // A buffer whose array is still to come tells no more than that before.
+        let array = buffer.array()?;
+        reach = buffer.reach(reach);
+        arrays.push(array);
+    }
+    Ok((arrays, reach))
+}
+
 /// A program that another thread runs.
 struct Deferred {
     executable: Arc<Executable>,
@@ -259,10 +314,13 @@ impl Deferred {
         let Self { executable, arguments, donated, outputs, promise } = self;
         let span = timeline::span("program", || executable.name.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let reach = arguments.iter().fold(Reach::now(), |reach, buffer| buffer.reach(reach));
             // Every claim is taken, whatever becomes of the others.
             let arrays: SmallVec<[Result<Array, Error>; 4]> = arguments.iter().map(|buffer| buffer.take()).collect();
-            drop(arguments);
-            executable.launch(arrays.into_iter().collect::<Result<Arrays, _>>()?, &donated)
+            let again = (!donated.contains(&true)).then_some(arguments);
+            let arrays = arrays.into_iter().collect::<Result<Arrays, _>>()?;
+            run_program(reach, || executable.launch(arrays, &donated))
+                .or_else(|error| executable.launch_again(error, again.as_deref(), &donated))
         }));
         let outcome = outcome.unwrap_or_else(|_| {
             Err(Error::new(Code::Internal, format!("{}: internal error of jax-mps: a panic", executable.name)))
