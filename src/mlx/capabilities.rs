@@ -46,6 +46,10 @@ pub struct Capabilities {
     pub native_convolution: bool,
     /// Whether products of f16 and bf16 keep their sums in f32.
     pub half_products_in_f32: bool,
+    /// Greatest number of floats whose sum or product, or each of a scan's, the backend may be left to make: into one
+    /// accumulator, whose error grows with their number. Metal and CUDA divide reductions among at least 32 lanes of a
+    /// group and, above some thousands of elements, among many groups; their scans go by blocks of some thousands.
+    pub longest_sum: usize,
     /// Whether |z| and z / w of complex numbers are free of overflow on the way.
     pub safe_complex: bool,
     /// Whether powers follow C for NaN and infinities (`x^0 = 1^y = 1`).
@@ -54,6 +58,8 @@ pub struct Capabilities {
     /// processor.
     pub precise_host_math: bool,
 }
+
+const LONGEST_SUM_ON_CPU: usize = 32;
 
 const CPU: Capabilities = Capabilities {
     backend: Backend::Cpu,
@@ -69,6 +75,7 @@ const CPU: Capabilities = Capabilities {
     irfft_ignores_imaginary: true,
     native_convolution: false,
     half_products_in_f32: false,
+    longest_sum: LONGEST_SUM_ON_CPU,
     safe_complex: true,
     c_powers: true,
     precise_host_math: true,
@@ -89,6 +96,7 @@ const METAL: Capabilities = Capabilities {
     irfft_ignores_imaginary: false,
     native_convolution: true,
     half_products_in_f32: true,
+    longest_sum: usize::MAX,
     safe_complex: false,
     c_powers: false,
     precise_host_math: false,
@@ -105,9 +113,14 @@ const CUDA: Capabilities = Capabilities {
 };
 
 /// The table for a GPU whose part the host's processor plays: placements and refusals of the GPU, but the precise
-/// functions and the allocator of what computes in the end.
+/// functions, the sums and the allocator of what computes in the end.
 const fn in_place_of(gpu: Capabilities) -> Capabilities {
-    Capabilities { precise_host_math: true, reports_refused_memory: false, ..gpu }
+    Capabilities {
+        precise_host_math: true,
+        longest_sum: LONGEST_SUM_ON_CPU,
+        reports_refused_memory: false,
+        ..gpu
+    }
 }
 
 const METAL_ON_CPU: Capabilities = in_place_of(METAL);
@@ -189,8 +202,13 @@ mod tests {
         for backend in [Backend::Metal, Backend::Cuda] {
             let (real, played) = (backend.capabilities(false), backend.capabilities(true));
             assert!(!real.precise_host_math && !real.holds(Dtype::Float64));
-            assert!(real.reports_refused_memory);
-            let expected = Capabilities { precise_host_math: true, reports_refused_memory: false, ..real.clone() };
+            assert!(real.reports_refused_memory && real.longest_sum == usize::MAX);
+            let expected = Capabilities {
+                precise_host_math: true,
+                longest_sum: LONGEST_SUM_ON_CPU,
+                reports_refused_memory: false,
+                ..real.clone()
+            };
             assert_eq!(*played, expected);
         }
     }
