@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::combiner::{self, Combiner};
+use super::super::complex;
 use super::super::reduce::{self, Combine, native};
 use super::super::{Context, LowerError, Lowered, shape_i32};
 use super::windows::{Dimension, along_all};
@@ -123,6 +124,9 @@ fn cumulate(
     let mut result = match combiner {
         None => mlx::logcumsumexp(operand, axis, reverse, true, stream)?,
         Some(Combiner::Add | Combiner::Xor) => mlx::cumsum(operand, axis, reverse, true, stream)?,
+        Some(Combiner::Multiply) if wide == Dtype::Complex64 => {
+            complex::cumulative_product(operand, axis, reverse, stream)?
+        }
         Some(Combiner::Multiply) => mlx::cumprod(operand, axis, reverse, true, stream)?,
         Some(Combiner::Maximum) => mlx::cummax(operand, axis, reverse, true, stream)?,
         Some(Combiner::Minimum) => mlx::cummin(operand, axis, reverse, true, stream)?,
