@@ -209,7 +209,7 @@ fn divide_by_parts(a: &Formula, b: &Formula) -> Formula {
     let (ur, ui) = (unit(&ar), unit(&ai));
     let re = diverges.select(&((&ur * &br + &ui * &bi) * f64::INFINITY), re);
     let im = diverges.select(&((&ui * &br - &ur * &bi) * f64::INFINITY), im);
-    let zero = both(&lost, &dr.equal(0.0));
+    let zero = both(&lost, &b.equal(0.0));
     let infinity = br.constant(f64::INFINITY).copysign(&br);
     of_parts(&zero.select(&(&ar * &infinity), re), &zero.select(&(&ai * &infinity), im))
 }
@@ -299,12 +299,13 @@ pub fn rsqrt(z: &Formula) -> Formula {
     let size = abs(z).rsqrt();
     let angle = z.imag().arctan2(z.real()) * -0.5;
     let (re, im) = (&size * cos(&angle), &size * sin(&angle));
-    // 0: inf + NaN i, as XLA has it; an infinite number: zeros of the signs of re and -im.
+    // 0: inf + NaN i, as XLA has it; an infinite number: zeros of the signs of an infinite re, and of -im.
     let (x, y) = (z.real(), z.imag());
     let infinite = either(&x.is_inf(), &y.is_inf());
     let zero = z.equal(0.0);
     let nothing = re.constant(0.0);
-    let re = zero.select(&re.constant(f64::INFINITY), infinite.select(&nothing.copysign(&x), re));
+    let signed = x.is_inf().select(&nothing.copysign(&x), 0.0);
+    let re = zero.select(&re.constant(f64::INFINITY), infinite.select(&signed, re));
     let im = zero.select(&im.constant(f64::NAN), infinite.select(&-nothing.copysign(&y), im));
     of_parts(&re, &im)
 }
