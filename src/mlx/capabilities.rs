@@ -52,6 +52,17 @@ pub struct Capabilities {
     pub longest_sum: usize,
     /// Whether |z| and z / w of complex numbers are free of overflow on the way.
     pub safe_complex: bool,
+    /// Whether z w is (ac - bd) + (ad + bc) i whatever the parts hold: Metal's kernels have it so, CUDA's by
+    /// LIBCUDACXX_ENABLE_SIMPLIFIED_COMPLEX_OPERATIONS; the CPU has `std::complex`, which makes infinities of NaN.
+    pub plain_complex: bool,
+    /// Whether -z of complex numbers negates zeros too; CUDA's kernel subtracts from 0.
+    pub negates_complex_zeros: bool,
+    /// Whether the square root of complex numbers is good for negative real parts: Metal's kernel takes the root of
+    /// |z| + re, of which nothing may be left, and CUDA's the cosine of half the angle.
+    pub precise_complex_sqrt: bool,
+    /// Whether the sign of a NaN outlives rounding to bf16, or MLX's own arithmetic is used all the same: for GPUs there
+    /// is nothing better.
+    pub bfloat16_nan_signs: bool,
     /// Whether powers follow C for NaN and infinities (`x^0 = 1^y = 1`).
     pub c_powers: bool,
     /// Whether f32's elementary functions may take their way through f64 and expm1, which is precise on the host's
@@ -77,6 +88,10 @@ const CPU: Capabilities = Capabilities {
     half_products_in_f32: false,
     longest_sum: LONGEST_SUM_ON_CPU,
     safe_complex: true,
+    plain_complex: false,
+    negates_complex_zeros: true,
+    precise_complex_sqrt: true,
+    bfloat16_nan_signs: false,
     c_powers: true,
     precise_host_math: true,
 };
@@ -98,6 +113,10 @@ const METAL: Capabilities = Capabilities {
     half_products_in_f32: true,
     longest_sum: usize::MAX,
     safe_complex: false,
+    plain_complex: true,
+    negates_complex_zeros: true,
+    precise_complex_sqrt: false,
+    bfloat16_nan_signs: true,
     c_powers: false,
     precise_host_math: false,
 };
@@ -109,15 +128,18 @@ const CUDA: Capabilities = Capabilities {
     borrows_host_memory: false,
     index_arrays: 20,
     fft_length: i32::MAX,
+    negates_complex_zeros: false,
     ..METAL
 };
 
 /// The table for a GPU whose part the host's processor plays: placements and refusals of the GPU, but the precise
-/// functions, the sums and the allocator of what computes in the end.
+/// functions, the sums, the products and the allocator of what computes in the end.
 const fn in_place_of(gpu: Capabilities) -> Capabilities {
     Capabilities {
         precise_host_math: true,
         longest_sum: LONGEST_SUM_ON_CPU,
+        plain_complex: false,
+        bfloat16_nan_signs: false,
         reports_refused_memory: false,
         ..gpu
     }
@@ -206,6 +228,8 @@ mod tests {
             let expected = Capabilities {
                 precise_host_math: true,
                 longest_sum: LONGEST_SUM_ON_CPU,
+                plain_complex: false,
+                bfloat16_nan_signs: false,
                 reports_refused_memory: false,
                 ..real.clone()
             };

@@ -6,6 +6,7 @@ mod array;
 mod autorelease;
 mod capabilities;
 mod capture;
+mod elementwise;
 mod error;
 mod failures;
 mod fork;
@@ -28,6 +29,10 @@ pub use autorelease::autorelease_pool;
 pub use autorelease::open_pools;
 pub use capabilities::{Backend, Capabilities};
 pub use capture::Capture;
+pub use elementwise::{
+    bfloat16_add, bfloat16_divide, bfloat16_multiply, bfloat16_subtract, complex_abs, complex_divide, complex_multiply,
+    complex_products,
+};
 pub use error::{Error, Result};
 pub use failures::{Reach, anything_failed};
 pub use fork::{is_forked_child, watch_for_forks};

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::combiner::Combiner;
-use super::super::float_order;
+use super::super::{complex, float_order};
 use super::host;
 use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::ElementType;
@@ -35,6 +35,7 @@ pub fn reduce(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> ml
             let odd = mlx::bitwise_and(&count, &Array::scalar(1i32)?, stream)?;
             mlx::astype(&odd, Dtype::Bool, stream)
         }
+        (Combiner::Multiply, Dtype::Complex64) => complex::product(a, axes, stream),
         (Combiner::Add | Combiner::Multiply, _) => {
             // XLA keeps the sums of the short floats in f32.
             let short = matches!(dtype, Dtype::Float16 | Dtype::Bfloat16);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::combiner::{self, Combiner};
+use super::super::complex;
 use super::super::reduce::{self, Combine, native};
 use super::super::{Context, LowerError, Lowered, float_order, shape_i32};
 use super::windows::{Dimension, along_all};
@@ -128,6 +129,9 @@ fn cumulate(
         (None, None) => mlx::logcumsumexp(operand, axis, reverse, true, stream)?,
         (None, Some(combiner @ (Combiner::Maximum | Combiner::Minimum))) => {
             float_order::with_order_of_zeros(operand, |a| native_scan(combiner, a, axis, reverse, stream), stream)?
+        }
+        (None, Some(Combiner::Multiply)) if wide == Dtype::Complex64 => {
+            complex::cumulative_product(operand, axis, reverse, stream)?
         }
         (None, Some(combiner)) => native_scan(combiner, operand, axis, reverse, stream)?,
     };

@@ -9,7 +9,7 @@ pub mod windows;
 
 use super::combiner::{self, Combiner};
 use super::reduce::{self, native};
-use super::{Context, LowerError, Lowered, Row, float_order, shape, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Row, complex, float_order, shape, shape_i32, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Op, OpKind, ReduceWindow};
 use windows::{Dimension, Windows};
@@ -93,6 +93,7 @@ pub fn apply(combiner: Combiner, a: &Array, b: &Array, stream: Stream) -> mlx::R
         Combiner::Multiply | Combiner::And | Combiner::Minimum if is_bool => mlx::logical_and(a, b, stream),
         Combiner::Xor if is_bool => mlx::not_equal(a, b, stream),
         Combiner::Add => mlx::add(a, b, stream),
+        Combiner::Multiply if a.dtype() == Dtype::Complex64 => complex::multiply(a, b, stream),
         Combiner::Multiply => mlx::multiply(a, b, stream),
         Combiner::Maximum => mlx::maximum(a, b, stream),
         Combiner::Minimum => mlx::minimum(a, b, stream),
