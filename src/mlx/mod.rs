@@ -13,6 +13,7 @@ mod from_host;
 mod host_call;
 mod host_view;
 mod info;
+pub mod interpreter;
 pub mod memory;
 mod ops;
 mod ops_shape;
