@@ -14,6 +14,7 @@ mod from_host;
 mod host_call;
 mod host_view;
 mod info;
+pub mod interpreter;
 mod launch;
 mod main_thread;
 pub mod memory;

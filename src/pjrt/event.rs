@@ -9,7 +9,7 @@ use pjrt_sys::{
 };
 
 use super::abi::{PJRT_Event_Create_Args, PJRT_Event_Set_Args};
-use super::call::Handle;
+use super::call::{Handle, Rest};
 use super::error;
 use crate::runtime::{Code, Completer, Completion, Error};
 
@@ -66,6 +66,7 @@ entry! {
     /// The error of the work, null when there is none. Asked too early, which callers must not do, it waits: an error of
     /// its own could not be told from the work's.
     PJRT_Event_Error(args: PJRT_Event_Error_Args, event: Event) {
+        let _rest = Rest;
         event.completion.wait()
     }
 }
@@ -73,6 +74,7 @@ entry! {
 entry! {
     /// Waits for the work and returns its error.
     PJRT_Event_Await(args: PJRT_Event_Await_Args, event: Event) {
+        let _rest = Rest;
         event.completion.wait()
     }
 }

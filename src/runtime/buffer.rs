@@ -10,6 +10,7 @@ use super::client::Device;
 use super::completion::Completion;
 use super::error::{Code, Error};
 use super::fork;
+use super::interrupts;
 use super::layout::Layout;
 use super::promise::Promise;
 use crate::lower::{array_from_host, shape_i32, storage, token_array};
@@ -289,6 +290,10 @@ impl Buffer {
 
     fn available(&self) -> Result<Array, Error> {
         fork::check()?;
+        if !self.completion.is_ready() {
+            let completion = &self.completion;
+            interrupts::wait(|done| completion.on_ready(Box::new(move |_| done())), || ())?;
+        }
         self.completion.wait()?;
         match &self.lock().array {
             Some(array) => Ok(array.clone()),
@@ -343,7 +348,7 @@ impl Buffer {
     pub fn acquire_external(&self) -> Result<(), Error> {
         fork::check()?;
         if let Some(promise) = self.promise() {
-            promise.wait();
+            interrupts::wait(|done| promise.when_kept(done), || promise.wait())?;
         }
         let mut state = self.lock();
         if state.array.is_none() {

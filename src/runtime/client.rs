@@ -8,7 +8,8 @@ use super::error::{Code, Error};
 use super::executable::Executable;
 use super::layout::Layout;
 use super::memory_limit::Bounds;
-use super::{capture, fork, timeline};
+use super::settings::{self, unexpected, variable};
+use super::{fork, timeline};
 use crate::lower::storage;
 use crate::mlx::{self, Backend, DeviceKind, HostBytes, Lent, Stream};
 use crate::program::ElementType;
@@ -100,30 +101,25 @@ pub struct Client {
 /// The backend whose part the host's processor is to play: `JAX_MPS_CAPABILITIES`, for tests of what a GPU would be
 /// given on machines that have none.
 fn played() -> Result<Option<Backend>, Error> {
-    let Some(name) = std::env::var("JAX_MPS_CAPABILITIES").ok().filter(|name| !name.is_empty()) else {
-        return Ok(None);
-    };
+    const VARIABLE: &str = "JAX_MPS_CAPABILITIES";
+    let Some(name) = variable(VARIABLE) else { return Ok(None) };
     match Backend::named(&name) {
         Some(backend) => Ok(Some(backend)),
-        None => Err(Error::new(
-            Code::InvalidArgument,
-            format!("JAX_MPS_CAPABILITIES: expected cpu, metal or cuda, not {name:?}"),
-        )),
+        None => Err(unexpected(VARIABLE, "cpu, metal or cuda", &name)),
     }
 }
 
 /// The device that is asked for, here or by `JAX_MPS_DEVICE`; else the GPU where there is one.
 pub(super) fn device_kind(asked: Option<String>) -> Result<DeviceKind, Error> {
-    let asked = asked.or_else(|| std::env::var("JAX_MPS_DEVICE").ok()).filter(|name| !name.is_empty());
+    const VARIABLE: &str = "JAX_MPS_DEVICE";
+    let asked = asked.filter(|name| !name.is_empty()).or_else(|| variable(VARIABLE));
     match asked.as_deref() {
         Some("cpu") => Ok(DeviceKind::Cpu),
         Some("gpu") if Stream::is_available(DeviceKind::Gpu) => Ok(DeviceKind::Gpu),
         Some("gpu") => Err(Error::new(Code::NotFound, "JAX_MPS_DEVICE=gpu, but mlx finds no gpu on this machine")),
         None if Stream::is_available(DeviceKind::Gpu) => Ok(DeviceKind::Gpu),
         None => Ok(DeviceKind::Cpu),
-        Some(other) => {
-            Err(Error::new(Code::InvalidArgument, format!("JAX_MPS_DEVICE: expected cpu or gpu, not {other:?}")))
-        }
+        Some(other) => Err(unexpected(VARIABLE, "cpu or gpu", other)),
     }
 }
 
@@ -165,15 +161,18 @@ impl Client {
     /// Opens the device.
     ///
     /// # Errors
-    /// NOT_FOUND when the device asked for is not there, or MLX has none at all; INVALID_ARGUMENT for an unknown name; FAILED_PRECONDITION in a
-    /// forked child, and for traces that the device does not make.
+    /// NOT_FOUND when the device asked for is not there, or MLX has none at all; INVALID_ARGUMENT for an unknown name or
+    /// another bad value of an environment variable; FAILED_PRECONDITION in a forked child, with another MLX than that of
+    /// the build, and for traces that the device does not make.
     pub fn new(options: ClientOptions) -> Result<Arc<Self>, Error> {
         fork::check()?;
         mlx::watch_for_forks();
+        mlx::interpreter::notice();
+        settings::check_mlx()?;
         check_allocator()?;
         let kind = device_kind(options.device)?;
         let facts = memory_facts(kind)?;
-        let asked = cache_limit(std::env::var("JAX_MPS_CACHE_LIMIT").ok().as_deref())?;
+        let asked = cache_limit(variable(CACHE_LIMIT).as_deref())?;
         if let Some(limit) = asked.or_else(|| default_cache_limit(Backend::of_allocator(), facts.memory)) {
             mlx::memory::set_cache_limit(limit)?;
         }
@@ -182,11 +181,10 @@ impl Client {
             (Some(backend), _) => (Stream::playing(backend)?, format!("MLX CPU (in place of {backend:?})")),
             (None, DeviceKind::Gpu) => (Stream::get(kind)?, mlx::gpu_name()?),
         };
-        timeline::open()?;
-        capture::check(stream.capabilities().backend)?;
+        settings::check(stream.capabilities().backend)?;
         tracing::info!("device: {name}");
         let platform_version = format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version());
-        let borrows = stream.capabilities().borrows_host_memory && zero_copy(&variable("JAX_MPS_ZERO_COPY"))?;
+        let borrows = stream.capabilities().borrows_host_memory && zero_copy(variable(ZERO_COPY).as_deref())?;
         let device = Device { id: 0, kind: name, stream, longest_buffer: facts.longest_buffer, borrows };
         Ok(Arc::new(Self { platform_version, devices: vec![Arc::new(device)] }))
     }
@@ -282,20 +280,16 @@ impl Client {
     }
 }
 
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_default()
-}
+const CACHE_LIMIT: &str = "JAX_MPS_CACHE_LIMIT";
+const ZERO_COPY: &str = "JAX_MPS_ZERO_COPY";
 
 /// Whether `JAX_MPS_ZERO_COPY` allows to use memory of the host in place. Not by default: jaxlib lends NumPy's arrays as if
 /// they could not change, but only the user knows whether they do.
-fn zero_copy(text: &str) -> Result<bool, Error> {
+fn zero_copy(text: Option<&str>) -> Result<bool, Error> {
     match text {
-        "on" | "1" => Ok(true),
-        "" | "off" | "0" => Ok(false),
-        other => {
-            let message = format!("JAX_MPS_ZERO_COPY: expected on or off, not {other:?}");
-            Err(Error::new(Code::InvalidArgument, message))
-        }
+        Some("on" | "1") => Ok(true),
+        None | Some("off" | "0") => Ok(false),
+        Some(other) => Err(unexpected(ZERO_COPY, "on or off", other)),
     }
 }
 
@@ -309,11 +303,7 @@ fn cache_limit(text: Option<&str>) -> Result<Option<usize>, Error> {
         _ => (text, 0),
     };
     let bytes = number.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
-    let expected = || {
-        let message = format!("JAX_MPS_CACHE_LIMIT: expected bytes such as 0, 512M or 4G, not {text:?}");
-        Error::new(Code::InvalidArgument, message)
-    };
-    bytes.map(Some).ok_or_else(expected)
+    bytes.map(Some).ok_or_else(|| unexpected(CACHE_LIMIT, "bytes such as 0, 512M or 4G", text))
 }
 
 #[cfg(test)]

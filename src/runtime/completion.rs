@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::error::{Code, Error};
 use super::fork;
-use crate::mlx::{Launch, Reach, anything_failed, autorelease_pool};
+use crate::mlx::{Launch, Reach, anything_failed, autorelease_pool, interpreter};
 
 /// Called once with the outcome.
 pub type Callback = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -45,6 +45,11 @@ impl Pending {
             std::mem::take(&mut waiting.0)
         };
         for callback in callbacks {
+            // It would wake threads of Python's that may not wake any more.
+            if interpreter::is_shut_out() {
+                std::mem::forget(callback);
+                continue;
+            }
             callback(self.outcome.get().cloned().unwrap_or(Ok(())));
         }
     }

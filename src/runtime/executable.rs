@@ -16,6 +16,7 @@ use super::error::{Code, Error};
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
+use super::settings::host_is_allowed;
 use super::timeline;
 use crate::lower::{self, Origin, Plan};
 use crate::mlx::{self, Places};
@@ -105,7 +106,7 @@ impl Executable {
             Error::new(Code::InvalidArgument, format!("compile options are no CompileOptionsProto: {error}"))
         })?;
         compile_options::check(&options)?;
-        let dump = Dump::new(compile_options::dump_to(&options));
+        let dump = Dump::new(compile_options::dump_to(&options))?;
         let build = options.executable_build_options.unwrap_or_default();
         let (replicas, partitions) = (build.num_replicas.max(1), build.num_partitions.max(1));
         if replicas * partitions != 1 {
@@ -136,9 +137,10 @@ impl Executable {
         let plan = lower::compile(&program, main, device.stream().capabilities())?;
         let footprint = plan.footprint();
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
+        dump.finish()?;
         // The host computes on row-major bytes.
         let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
-        let host = if plain && device.shares_memory() && host_is_allowed() { HostProgram::new(main) } else { None };
+        let host = if plain && device.shares_memory() && host_is_allowed()? { HostProgram::new(main) } else { None };
         let donated = main
             .argument_attributes
             .iter()
@@ -245,11 +247,6 @@ impl Executable {
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
-}
-
-/// `JAX_MPS_HOST=off` sends every program to the device: for tests of what the device computes.
-fn host_is_allowed() -> bool {
-    std::env::var_os("JAX_MPS_HOST").is_none_or(|value| value != "off")
 }
 
 fn signatures(function: &Function, values: &[ValueId], attributes: &[Attributes]) -> Result<Vec<Signature>, Error> {

@@ -15,6 +15,7 @@ use super::completion::{Completer, Completion};
 use super::error::{Code, Error};
 use super::executable::{Executable, Signature};
 use super::fork;
+use super::interrupts::{self, Outcome, interrupted};
 use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
 use super::promise::Promise;
@@ -30,11 +31,12 @@ impl Executable {
     /// and branches that depend on values), and programs with such results among their arguments, are only set going.
     /// Programs that exchange data with the host do so on the calling thread, which waits for them.
     ///
-    /// The results come with the outcome of the program's effects; an error of the computation is told by that, and by
-    /// the results' completion.
+    /// The results come with the outcome of the program's effects; an error of the computation is told by the results'
+    /// completion.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for wrong or deleted arguments; FAILED_PRECONDITION in a forked child.
+    /// What goes wrong in a program that exchanges data with the host; INVALID_ARGUMENT for wrong or deleted arguments;
+    /// FAILED_PRECONDITION in a forked child.
     pub fn execute(
         self: &Arc<Self>,
         arguments: &[&Arc<Buffer>],
@@ -60,22 +62,51 @@ impl Executable {
         }
         let waits = self.blocks || arguments.iter().any(|buffer| buffer.promise().is_some());
         if waits && transfers.is_none() {
-            return Ok((self.defer(arguments, donated), Completion::ready()));
-        }
-        // What has been sent is not sent again.
-        let repeatable = transfers.is_none();
-        let transfers = transfers.map(timeline::watched);
-        Ok(match with_host_transfers(transfers, || self.run_now(arguments, &donated, repeatable)) {
-            Ok((outputs, launch)) => {
-                let completion = Completion::of(launch);
-                (self.buffers(outputs.into_iter().map(Some), &completion), Completion::ready())
+            let outputs = self.defer(arguments, donated);
+            if self.blocks
+                && interrupts::waits_here()
+                && let Some(output) = outputs.first()
+            {
+                // Its failure is the results'.
+                drop(output.completion().wait());
             }
+            return Ok((outputs, Completion::ready()));
+        }
+        let Some(transfers) = transfers.map(timeline::watched) else {
+            return Ok((self.started(self.run_now(arguments, &donated, true)), Completion::ready()));
+        };
+        // What goes wrong is told here: jaxlib would keep the error of the effects, and tell it again at every barrier.
+        match self.run_with_transfers(arguments, donated, transfers) {
+            Outcome::Ended(ended) => Ok((self.started(Ok(ended?)), Completion::ready())),
+            Outcome::Interrupted => Ok((self.started(Err(interrupted(&self.name))), Completion::ready())),
+        }
+    }
+
+    /// Runs with callbacks, which are called on this thread.
+    fn run_with_transfers(
+        self: &Arc<Self>,
+        arguments: &[&Arc<Buffer>],
+        donated: Donations,
+        transfers: Rc<dyn HostTransfers>,
+    ) -> Outcome<Result<(Arrays, Launch), Error>> {
+        let executable = self.clone();
+        let arguments: Vec<Arc<Buffer>> = arguments.iter().map(|&buffer| buffer.clone()).collect();
+        interrupts::run(transfers, move |transfers| {
+            let arguments: SmallVec<[&Arc<Buffer>; 16]> = arguments.iter().collect();
+            // What has been sent is not sent again.
+            with_host_transfers(transfers, || executable.run_now(&arguments, &donated, false))
+        })
+    }
+
+    /// The results of a run: buffers that wait for it, or that carry its error.
+    fn started(&self, outcome: Result<(Arrays, Launch), Error>) -> Vec<Arc<Buffer>> {
+        match outcome {
+            Ok((outputs, launch)) => self.buffers(outputs.into_iter().map(Some), &Completion::of(launch)),
             Err(error) => {
                 tracing::debug!("{}: {error}", self.name);
-                let failed = Completion::failed(error);
-                (self.buffers(self.results.iter().map(|_| None), &failed), failed)
+                self.buffers(self.results.iter().map(|_| None), &Completion::failed(error))
             }
-        })
+        }
     }
 
     fn check_arguments(&self, arguments: &[&Arc<Buffer>]) -> Result<(), Error> {

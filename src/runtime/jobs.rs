@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::interrupts;
 use crate::mlx::{autorelease_pool, is_forked_child, own_thread, shutdown};
 
 /// Work of a program.
@@ -130,11 +131,21 @@ impl Drop for Underway {
     }
 }
 
-/// Begins a program; waits while too many are on their way.
+/// Begins a program; waits while too many are on their way, until the user interrupts that.
 pub(super) fn begin() -> Underway {
     let mut state = POOL.lock();
     while state.underway >= MOST_UNDERWAY {
-        state = POOL.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let (woken, timeout) =
+            POOL.room.wait_timeout(state, interrupts::PATIENCE).unwrap_or_else(PoisonError::into_inner);
+        state = woken;
+        if timeout.timed_out() {
+            drop(state);
+            let interrupted = interrupts::interrupted_now();
+            state = POOL.lock();
+            if interrupted {
+                break;
+            }
+        }
     }
     state.underway += 1;
     Underway(())

@@ -1,6 +1,7 @@
 //! Devices, buffers, executables: what `pjrt` offers to jaxlib, without C in it.
 #![forbid(unsafe_code)]
 
+mod apart;
 mod buffer;
 mod capture;
 mod client;
@@ -14,10 +15,12 @@ mod executable;
 mod execute;
 mod fork;
 mod host;
+pub mod interrupts;
 mod jobs;
 mod layout;
 mod memory_limit;
 mod promise;
+mod settings;
 mod timeline;
 
 pub use buffer::{Buffer, BufferType, MemoryKind};
@@ -30,4 +33,4 @@ pub use layout::{Layout, layout_text};
 pub(crate) use timeline::one_at_a_time as one_profile_at_a_time;
 pub use timeline::{Profiler, Span, span};
 
-pub use crate::mlx::{HostBytes, Lent, autorelease_pool};
+pub use crate::mlx::{HostBytes, Lent, autorelease_pool, interpreter};
