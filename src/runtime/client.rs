@@ -102,6 +102,11 @@ fn played() -> Result<Option<Backend>, Error> {
     }
 }
 
+/// Versions of the plugin and of MLX.
+pub(super) fn platform_version() -> String {
+    format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version())
+}
+
 /// The device that is asked for, here or by `JAX_MPS_DEVICE`; else the GPU where there is one.
 pub(super) fn device_kind(asked: Option<String>) -> Result<DeviceKind, Error> {
     let asked = asked.or_else(|| std::env::var("JAX_MPS_DEVICE").ok()).filter(|name| !name.is_empty());
@@ -138,8 +143,10 @@ impl Client {
         timeline::open()?;
         capture::check(stream.capabilities().backend)?;
         tracing::info!("device: {name}");
-        let platform_version = format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version());
-        Ok(Arc::new(Self { platform_version, devices: vec![Arc::new(Device { id: 0, kind: name, stream })] }))
+        Ok(Arc::new(Self {
+            platform_version: platform_version(),
+            devices: vec![Arc::new(Device { id: 0, kind: name, stream })],
+        }))
     }
 
     /// Opens the device of that kind.

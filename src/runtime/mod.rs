@@ -1,6 +1,7 @@
 //! Devices, buffers, executables: what `pjrt` offers to jaxlib, without C in it.
 #![forbid(unsafe_code)]
 
+mod bitcast;
 mod buffer;
 mod capture;
 mod client;
@@ -17,6 +18,7 @@ mod host;
 mod jobs;
 mod layout;
 mod memory_limit;
+mod pledge;
 mod promise;
 mod timeline;
 
@@ -26,8 +28,10 @@ pub use completion::{Callback, Completer, Completion};
 pub use error::{Code, Error};
 pub use executable::{CompiledMemoryStats, Executable, Signature};
 pub use layout::{Layout, layout_text};
+pub use pledge::Pledge;
 #[cfg(test)]
 pub(crate) use timeline::one_at_a_time as one_profile_at_a_time;
 pub use timeline::{Profiler, Span, span};
 
 pub use crate::mlx::{HostBytes, Lent, autorelease_pool};
+pub use crate::stablehlo::{NEWEST as NEWEST_STABLEHLO, OLDEST as OLDEST_STABLEHLO};
