@@ -17,13 +17,20 @@ enum Reader {
     Mlir,
 }
 
+/// The reader that the environment chooses for bytecode, right or wrong.
+pub fn name() -> String {
+    match std::env::var(VARIABLE) {
+        Ok(name) if !name.is_empty() => name,
+        _ => "native".to_owned(),
+    }
+}
+
 /// Reads and verifies a program.
 ///
 /// # Errors
 /// What the reader refuses; text, or the reader `mlir`, in a build without MLIR; a reader of another name.
 pub fn read(bytes: &[u8]) -> Result<Program, ReadError> {
-    let name = std::env::var(VARIABLE).unwrap_or_default();
-    match choose(&name, is_text(bytes))? {
+    match choose(&name(), is_text(bytes))? {
         Reader::Native => stablehlo::read(bytes),
         Reader::Mlir => read_with_mlir(bytes),
     }
@@ -45,7 +52,7 @@ pub fn is_text(bytes: &[u8]) -> bool {
 fn choose(name: &str, is_text: bool) -> Result<Reader, ReadError> {
     let has_mlir = cfg!(feature = "mlir");
     let reader = match name {
-        "" | "native" => Reader::Native,
+        "native" => Reader::Native,
         "mlir" if has_mlir => Reader::Mlir,
         "mlir" => {
             let message = format!("{VARIABLE}=mlir, but this build of jax-mps is without MLIR: see docs/readers.md");
@@ -85,7 +92,6 @@ mod tests {
 
     #[test]
     fn bytecode_goes_where_the_variable_says() {
-        assert_eq!(choose("", false).expect("a reader"), Reader::Native);
         assert_eq!(choose("native", false).expect("a reader"), Reader::Native);
         assert_eq!(choose("mlir", false).ok(), cfg!(feature = "mlir").then_some(Reader::Mlir));
         let error = choose("both", false).expect_err("no reader").to_string();
@@ -98,7 +104,7 @@ mod tests {
         assert!(is_text(text));
         assert!(!is_text(b"ML\xefR module"));
         assert!(!is_text(b""));
-        match choose("", true) {
+        match choose("native", true) {
             Ok(reader) => assert!(cfg!(feature = "mlir") && reader == Reader::Mlir),
             Err(error) => {
                 assert!(!cfg!(feature = "mlir") && error.is_unimplemented());

@@ -28,6 +28,20 @@ pub const EXTENSION_TYPE_MEMORY_DESCRIPTIONS: pjrt_sys::PJRT_Extension_Type = 6;
 /// See [`EXTENSION_TYPE_PROFILER`].
 pub const EXTENSION_TYPE_SHARDINGS: pjrt_sys::PJRT_Extension_Type = 19;
 
+/// Makes several buffers, whose elements come later (since minor 59).
+#[repr(C)]
+#[derive(Debug)]
+pub struct PJRT_AsyncHostToDeviceTransferManager {
+    _opaque: [u8; 0],
+}
+
+/// The duty to bring the elements of an alias (since minor 76).
+#[repr(C)]
+#[derive(Debug)]
+pub struct PJRT_FulfillAliasBufferCallback {
+    _opaque: [u8; 0],
+}
+
 /// A function that takes a structure of arguments.
 pub type Function<A> = Option<unsafe extern "C" fn(*mut A) -> *mut PJRT_Error>;
 /// A function that is not implemented, whatever its arguments.
@@ -115,6 +129,99 @@ pub struct PJRT_Buffer_CopyRawToHostFuture_Callback_Args {
 }
 
 structures! {
+    PJRT_ShapeSpec {
+        dims: *const i64,
+        num_dims: usize,
+        ; element_type: PJRT_Buffer_Type
+    }
+    PJRT_Client_CreateBuffersForAsyncHostToDevice_Args {
+        client: *mut PJRT_Client,
+        shape_specs: *const PJRT_ShapeSpec,
+        num_shape_specs: usize,
+        device_layouts: *const *mut PJRT_Buffer_MemoryLayout,
+        num_device_layouts: usize,
+        memory: *mut PJRT_Memory,
+        ; transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager
+    }
+    PJRT_AsyncHostToDeviceTransferManager_Destroy_Args {
+        ; transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager
+    }
+    PJRT_AsyncHostToDeviceTransferManager_TransferData_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        buffer_index: c_int,
+        data: *const c_void,
+        offset: i64,
+        transfer_size: i64,
+        is_last_transfer: bool,
+        ; done_with_h2d_transfer: *mut PJRT_Event
+    }
+    PJRT_AsyncHostToDeviceTransferManager_TransferLiteral_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        buffer_index: c_int,
+        data: *const c_void,
+        shape_dims: *const i64,
+        shape_num_dims: usize,
+        shape_element_type: PJRT_Buffer_Type,
+        shape_layout: *mut PJRT_Buffer_MemoryLayout,
+        ; done_with_h2d_transfer: *mut PJRT_Event
+    }
+    PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        buffer_index: c_int,
+        ; buffer_out: *mut PJRT_Buffer
+    }
+    PJRT_AsyncHostToDeviceTransferManager_Device_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        ; device_out: *mut PJRT_Device
+    }
+    PJRT_AsyncHostToDeviceTransferManager_BufferCount_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        ; buffer_count: usize
+    }
+    PJRT_AsyncHostToDeviceTransferManager_BufferSize_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        buffer_index: c_int,
+        ; buffer_size: usize
+    }
+    PJRT_AsyncHostToDeviceTransferManager_SetBufferError_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        buffer_index: c_int,
+        error_code: PJRT_Error_Code,
+        error_message: *const c_char,
+        ; error_message_size: usize
+    }
+    PJRT_AsyncHostToDeviceTransferManager_AddMetadata_Args {
+        transfer_manager: *mut PJRT_AsyncHostToDeviceTransferManager,
+        transfer_metadata: *const PJRT_NamedValue,
+        ; num_metadata: usize
+    }
+    PJRT_Client_CreateAliasBuffer_Args {
+        client: *mut PJRT_Client,
+        memory: *mut PJRT_Memory,
+        shape_dims: *const i64,
+        shape_num_dims: usize,
+        shape_element_type: PJRT_Buffer_Type,
+        shape_layout: *mut PJRT_Buffer_MemoryLayout,
+        alias_buffer: *mut PJRT_Buffer,
+        ; fulfill_alias_buffer_cb: *mut PJRT_FulfillAliasBufferCallback
+    }
+    PJRT_Client_FulfillAliasBuffer_Args {
+        client: *mut PJRT_Client,
+        buffer: *mut PJRT_Buffer,
+        status_code: PJRT_Error_Code,
+        error_message: *const c_char,
+        error_message_size: usize,
+        ; fulfill_alias_buffer_cb: *mut PJRT_FulfillAliasBufferCallback
+    }
+    PJRT_Buffer_Bitcast_Args {
+        buffer: *mut PJRT_Buffer,
+        element_type: PJRT_Buffer_Type,
+        dims: *const i64,
+        num_dims: usize,
+        device_layout: *mut PJRT_Buffer_MemoryLayout,
+        ; out_buffer: *mut PJRT_Buffer
+    }
+    PJRT_Device_ClearMemoryStats_Args { ; device: *mut PJRT_Device }
     PJRT_Error_ForEachPayload_Args {
         error: *const PJRT_Error,
         visitor: PJRT_Error_PayloadVisitor,
@@ -237,6 +344,14 @@ pub struct CompiledMemoryStatsArgs {
     pub peak_unpadded_heap_bytes: i64,
 }
 
+/// `PJRT_Client_CreateViewOfDeviceBuffer_Args` with what was appended to it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ViewOfDeviceBufferArgs {
+    pub minor_54: pjrt_sys::PJRT_Client_CreateViewOfDeviceBuffer_Args,
+    pub memory: *mut PJRT_Memory,
+}
+
 /// `PJRT_Executable_DeserializeAndLoad_Args` with what was appended to it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -254,25 +369,32 @@ pub struct PJRT_Api {
     /// The first 100 functions; its `struct_size` and version are those of the whole.
     pub minor_54: pjrt_sys::PJRT_Api,
     pub PJRT_Buffer_CopyRawToHost: Function<PJRT_Buffer_CopyRawToHost_Args>,
-    pub PJRT_AsyncHostToDeviceTransferManager_Destroy: Unspecified,
-    pub PJRT_AsyncHostToDeviceTransferManager_TransferData: Unspecified,
-    pub PJRT_Client_CreateBuffersForAsyncHostToDevice: Unspecified,
-    pub PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer: Unspecified,
-    pub PJRT_AsyncHostToDeviceTransferManager_Device: Unspecified,
-    pub PJRT_AsyncHostToDeviceTransferManager_BufferCount: Unspecified,
-    pub PJRT_AsyncHostToDeviceTransferManager_BufferSize: Unspecified,
-    pub PJRT_AsyncHostToDeviceTransferManager_SetBufferError: Unspecified,
-    pub PJRT_AsyncHostToDeviceTransferManager_AddMetadata: Unspecified,
+    pub PJRT_AsyncHostToDeviceTransferManager_Destroy: Function<PJRT_AsyncHostToDeviceTransferManager_Destroy_Args>,
+    pub PJRT_AsyncHostToDeviceTransferManager_TransferData:
+        Function<PJRT_AsyncHostToDeviceTransferManager_TransferData_Args>,
+    pub PJRT_Client_CreateBuffersForAsyncHostToDevice: Function<PJRT_Client_CreateBuffersForAsyncHostToDevice_Args>,
+    pub PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer:
+        Function<PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer_Args>,
+    pub PJRT_AsyncHostToDeviceTransferManager_Device: Function<PJRT_AsyncHostToDeviceTransferManager_Device_Args>,
+    pub PJRT_AsyncHostToDeviceTransferManager_BufferCount:
+        Function<PJRT_AsyncHostToDeviceTransferManager_BufferCount_Args>,
+    pub PJRT_AsyncHostToDeviceTransferManager_BufferSize:
+        Function<PJRT_AsyncHostToDeviceTransferManager_BufferSize_Args>,
+    pub PJRT_AsyncHostToDeviceTransferManager_SetBufferError:
+        Function<PJRT_AsyncHostToDeviceTransferManager_SetBufferError_Args>,
+    pub PJRT_AsyncHostToDeviceTransferManager_AddMetadata:
+        Function<PJRT_AsyncHostToDeviceTransferManager_AddMetadata_Args>,
     pub PJRT_Client_DmaMap: Unspecified,
     pub PJRT_Client_DmaUnmap: Unspecified,
     pub PJRT_Client_CreateUninitializedBuffer: Function<PJRT_Client_CreateUninitializedBuffer_Args>,
     pub PJRT_Client_UpdateGlobalProcessInfo: Function<PJRT_Client_UpdateGlobalProcessInfo_Args>,
     pub PJRT_TopologyDescription_Deserialize: Function<PJRT_TopologyDescription_Deserialize_Args>,
-    pub PJRT_Client_CreateAliasBuffer: Unspecified,
-    pub PJRT_Client_FulfillAliasBuffer: Unspecified,
+    pub PJRT_Client_CreateAliasBuffer: Function<PJRT_Client_CreateAliasBuffer_Args>,
+    pub PJRT_Client_FulfillAliasBuffer: Function<PJRT_Client_FulfillAliasBuffer_Args>,
     pub PJRT_LoadedExecutable_GetDeviceAssignment: Function<PJRT_LoadedExecutable_GetDeviceAssignment_Args>,
     pub PJRT_Client_CreateErrorBuffer: Function<PJRT_Client_CreateErrorBuffer_Args>,
-    pub PJRT_AsyncHostToDeviceTransferManager_TransferLiteral: Unspecified,
+    pub PJRT_AsyncHostToDeviceTransferManager_TransferLiteral:
+        Function<PJRT_AsyncHostToDeviceTransferManager_TransferLiteral_Args>,
     pub PJRT_Buffer_CopyRawToHostFuture: Function<PJRT_Buffer_CopyRawToHostFuture_Args>,
     pub PJRT_Device_PoisonExecution: Unspecified,
     pub PJRT_Device_CreateAsyncTrackingEvent: Unspecified,
@@ -285,11 +407,11 @@ pub struct PJRT_Api {
     pub PJRT_Client_Load: Function<PJRT_Client_Load_Args>,
     pub PJRT_LoadedExecutable_AddressableDeviceLogicalIds:
         Function<PJRT_LoadedExecutable_AddressableDeviceLogicalIds_Args>,
-    pub PJRT_Buffer_Bitcast: Unspecified,
+    pub PJRT_Buffer_Bitcast: Function<PJRT_Buffer_Bitcast_Args>,
     pub PJRT_Error_ForEachPayload: Function<PJRT_Error_ForEachPayload_Args>,
     pub PJRT_TopologyDescription_Fingerprint: Function<PJRT_TopologyDescription_Fingerprint_Args>,
     pub PJRT_Executable_ParameterMemoryKinds: Function<PJRT_Executable_ParameterMemoryKinds_Args>,
-    pub PJRT_Device_ClearMemoryStats: Unspecified,
+    pub PJRT_Device_ClearMemoryStats: Function<PJRT_Device_ClearMemoryStats_Args>,
     pub PJRT_TopologyDescription_MakeCanonicalShapeForMemorySpace: Unspecified,
     pub PJRT_TopologyDescription_GetMemorySpaceKindIds: Function<PJRT_TopologyDescription_GetMemorySpaceKindIds_Args>,
 }

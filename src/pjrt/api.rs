@@ -8,8 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::abi::{PJRT_API_MAJOR, PJRT_API_MINOR, PJRT_Api};
 use super::{
-    buffer, client, compile, device, device_description, error, event, executable, execute, execute_context,
-    extensions, from_host, loaded_executable, memory, plugin, serialized, to_host, topology, transfers, unimplemented,
+    alias, async_transfers, buffer, client, compile, device, device_description, error, event, executable, execute,
+    execute_context, extensions, from_host, loaded_executable, memory, plugin, serialized, to_host, topology,
+    transfers, unimplemented,
 };
 
 /// The table, which never changes.
@@ -122,7 +123,7 @@ static TABLE: Table = Table(PJRT_Api {
         PJRT_Executable_OutputElementTypes: Some(executable::PJRT_Executable_OutputElementTypes),
         PJRT_Executable_OutputDimensions: Some(executable::PJRT_Executable_OutputDimensions),
         PJRT_Buffer_CopyToMemory: Some(buffer::PJRT_Buffer_CopyToMemory),
-        PJRT_Client_CreateViewOfDeviceBuffer: Some(unimplemented::PJRT_Client_CreateViewOfDeviceBuffer),
+        PJRT_Client_CreateViewOfDeviceBuffer: Some(from_host::PJRT_Client_CreateViewOfDeviceBuffer),
         PJRT_Executable_Fingerprint: Some(executable::PJRT_Executable_Fingerprint),
         PJRT_Client_TopologyDescription: Some(client::PJRT_Client_TopologyDescription),
         PJRT_Executable_GetCompiledMemoryStats: Some(executable::PJRT_Executable_GetCompiledMemoryStats),
@@ -131,38 +132,38 @@ static TABLE: Table = Table(PJRT_Api {
         PJRT_ExecuteContext_Destroy: Some(execute_context::PJRT_ExecuteContext_Destroy),
     },
     PJRT_Buffer_CopyRawToHost: Some(to_host::PJRT_Buffer_CopyRawToHost),
-    PJRT_AsyncHostToDeviceTransferManager_Destroy: Some(unimplemented::PJRT_AsyncHostToDeviceTransferManager_Destroy),
+    PJRT_AsyncHostToDeviceTransferManager_Destroy: Some(async_transfers::PJRT_AsyncHostToDeviceTransferManager_Destroy),
     PJRT_AsyncHostToDeviceTransferManager_TransferData: Some(
-        unimplemented::PJRT_AsyncHostToDeviceTransferManager_TransferData,
+        async_transfers::PJRT_AsyncHostToDeviceTransferManager_TransferData,
     ),
-    PJRT_Client_CreateBuffersForAsyncHostToDevice: Some(unimplemented::PJRT_Client_CreateBuffersForAsyncHostToDevice),
+    PJRT_Client_CreateBuffersForAsyncHostToDevice: Some(async_transfers::PJRT_Client_CreateBuffersForAsyncHostToDevice),
     PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer: Some(
-        unimplemented::PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer,
+        async_transfers::PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer,
     ),
-    PJRT_AsyncHostToDeviceTransferManager_Device: Some(unimplemented::PJRT_AsyncHostToDeviceTransferManager_Device),
+    PJRT_AsyncHostToDeviceTransferManager_Device: Some(async_transfers::PJRT_AsyncHostToDeviceTransferManager_Device),
     PJRT_AsyncHostToDeviceTransferManager_BufferCount: Some(
-        unimplemented::PJRT_AsyncHostToDeviceTransferManager_BufferCount,
+        async_transfers::PJRT_AsyncHostToDeviceTransferManager_BufferCount,
     ),
     PJRT_AsyncHostToDeviceTransferManager_BufferSize: Some(
-        unimplemented::PJRT_AsyncHostToDeviceTransferManager_BufferSize,
+        async_transfers::PJRT_AsyncHostToDeviceTransferManager_BufferSize,
     ),
     PJRT_AsyncHostToDeviceTransferManager_SetBufferError: Some(
-        unimplemented::PJRT_AsyncHostToDeviceTransferManager_SetBufferError,
+        async_transfers::PJRT_AsyncHostToDeviceTransferManager_SetBufferError,
     ),
     PJRT_AsyncHostToDeviceTransferManager_AddMetadata: Some(
-        unimplemented::PJRT_AsyncHostToDeviceTransferManager_AddMetadata,
+        async_transfers::PJRT_AsyncHostToDeviceTransferManager_AddMetadata,
     ),
     PJRT_Client_DmaMap: Some(unimplemented::PJRT_Client_DmaMap),
     PJRT_Client_DmaUnmap: Some(unimplemented::PJRT_Client_DmaUnmap),
     PJRT_Client_CreateUninitializedBuffer: Some(from_host::PJRT_Client_CreateUninitializedBuffer),
     PJRT_Client_UpdateGlobalProcessInfo: Some(client::PJRT_Client_UpdateGlobalProcessInfo),
     PJRT_TopologyDescription_Deserialize: Some(topology::PJRT_TopologyDescription_Deserialize),
-    PJRT_Client_CreateAliasBuffer: Some(unimplemented::PJRT_Client_CreateAliasBuffer),
-    PJRT_Client_FulfillAliasBuffer: Some(unimplemented::PJRT_Client_FulfillAliasBuffer),
+    PJRT_Client_CreateAliasBuffer: Some(alias::PJRT_Client_CreateAliasBuffer),
+    PJRT_Client_FulfillAliasBuffer: Some(alias::PJRT_Client_FulfillAliasBuffer),
     PJRT_LoadedExecutable_GetDeviceAssignment: Some(loaded_executable::PJRT_LoadedExecutable_GetDeviceAssignment),
     PJRT_Client_CreateErrorBuffer: Some(from_host::PJRT_Client_CreateErrorBuffer),
     PJRT_AsyncHostToDeviceTransferManager_TransferLiteral: Some(
-        unimplemented::PJRT_AsyncHostToDeviceTransferManager_TransferLiteral,
+        async_transfers::PJRT_AsyncHostToDeviceTransferManager_TransferLiteral,
     ),
     PJRT_Buffer_CopyRawToHostFuture: Some(to_host::PJRT_Buffer_CopyRawToHostFuture),
     PJRT_Device_PoisonExecution: Some(unimplemented::PJRT_Device_PoisonExecution),
@@ -177,11 +178,11 @@ static TABLE: Table = Table(PJRT_Api {
     PJRT_LoadedExecutable_AddressableDeviceLogicalIds: Some(
         loaded_executable::PJRT_LoadedExecutable_AddressableDeviceLogicalIds,
     ),
-    PJRT_Buffer_Bitcast: Some(unimplemented::PJRT_Buffer_Bitcast),
+    PJRT_Buffer_Bitcast: Some(buffer::PJRT_Buffer_Bitcast),
     PJRT_Error_ForEachPayload: Some(error::PJRT_Error_ForEachPayload),
     PJRT_TopologyDescription_Fingerprint: Some(topology::PJRT_TopologyDescription_Fingerprint),
     PJRT_Executable_ParameterMemoryKinds: Some(executable::PJRT_Executable_ParameterMemoryKinds),
-    PJRT_Device_ClearMemoryStats: Some(unimplemented::PJRT_Device_ClearMemoryStats),
+    PJRT_Device_ClearMemoryStats: Some(device::PJRT_Device_ClearMemoryStats),
     PJRT_TopologyDescription_MakeCanonicalShapeForMemorySpace: Some(
         unimplemented::PJRT_TopologyDescription_MakeCanonicalShapeForMemorySpace,
     ),

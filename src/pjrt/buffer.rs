@@ -14,10 +14,12 @@ use pjrt_sys::{
     PJRT_Buffer_UnpaddedDimensions_Args, PJRT_Buffer_UnsafePointer_Args, PJRT_Device, PJRT_Memory,
 };
 
+use super::abi::PJRT_Buffer_Bitcast_Args;
 use super::call::{Handle, Rest, Result};
 use super::client::Client;
+use super::from_host::shape;
 use super::{event, layout, types};
-use crate::runtime::{self, Code, Completion, Error};
+use crate::runtime::{self, BufferType, Code, Completion, Error};
 
 /// What a `PJRT_Buffer*` points to. What jaxlib asks on every call is found here without a search.
 pub(super) struct Buffer {
@@ -27,6 +29,11 @@ pub(super) struct Buffer {
     /// Owns the device and the memory.
     client: Arc<Client>,
 }
+
+// SAFETY: the handles are to a device and a memory, which are made for sharing and live as long as the client.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
 
 // SAFETY: buffers are given out as `Buffer` only.
 unsafe impl Handle for Buffer {
@@ -184,6 +191,24 @@ entry! {
         }
         // SAFETY: the caller's memory is alive.
         args.dst_buffer = unsafe { buffer.copy(ptr::null(), args.dst_memory) }?;
+        Ok(())
+    }
+}
+
+entry! {
+    /// The same bytes as elements of another type or of other sizes, in row-major order.
+    PJRT_Buffer_Bitcast(args: PJRT_Buffer_Bitcast_Args, buffer: Buffer) {
+        buffer.require_alive()?;
+        // SAFETY: the sizes are the caller's, the layout is null or valid during the call.
+        let (ty, dims, layout) = unsafe {
+            let (ty, dims, _) = shape(args.element_type, args.dims, args.num_dims)?;
+            (ty, dims, layout::on_device(args.device_layout, dims, types::element_bytes(ty))?)
+        };
+        let (BufferType::Tensor(element), None) = (ty, layout) else {
+            let message = "a bitcast to tokens or to another layout than row-major order is not supported on mps";
+            return Err(Error::new(Code::Unimplemented, message));
+        };
+        args.out_buffer = Buffer::new(&buffer.client, buffer.runtime.bitcast(element, dims)?).give();
         Ok(())
     }
 }

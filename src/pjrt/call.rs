@@ -13,11 +13,11 @@ use crate::runtime::{Code, Error, autorelease_pool, interpreter};
 /// What the body of an entry point returns.
 pub(super) type Result<T = ()> = std::result::Result<T, Error>;
 
-/// An object that crosses the C API as an opaque pointer.
+/// An object that crosses the C API as an opaque pointer. Callers use it on any thread, and on several at a time.
 ///
 /// # Safety
 /// Pointers to `Opaque` that the plugin gives out point to a `Self`.
-pub(super) unsafe trait Handle: Sized {
+pub(super) unsafe trait Handle: Sized + Send + Sync {
     /// The C name of the object.
     type Opaque;
     /// The name in messages.
@@ -36,6 +36,18 @@ pub(super) unsafe trait Handle: Sized {
     /// Gives the object to the caller, who ends it with [`Handle::destroy`].
     fn give(self) -> *mut Self::Opaque {
         Box::into_raw(Box::new(self)).cast()
+    }
+
+    /// Takes an object back.
+    ///
+    /// # Safety
+    /// `handle` is null or came from [`Handle::give`] and was not destroyed or taken before.
+    unsafe fn take(handle: *mut Self::Opaque) -> Result<Self> {
+        if handle.is_null() {
+            return Err(Error::new(Code::InvalidArgument, format!("{} is null", Self::NAME)));
+        }
+        // SAFETY: by the contract of this function.
+        Ok(*unsafe { Box::from_raw(handle.cast::<Self>()) })
     }
 
     /// Ends an object; null is fine.

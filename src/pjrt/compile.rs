@@ -13,7 +13,7 @@ use crate::runtime::{Code, Error};
 /// `program` is null or a caller's structure, valid while the result is used.
 ///
 /// # Errors
-/// UNIMPLEMENTED for any format but MLIR.
+/// INVALID_ARGUMENT for any format but MLIR, as XLA says it; UNIMPLEMENTED for XLA's own, which XLA takes.
 pub(super) unsafe fn mlir<'a>(program: *const PJRT_Program) -> Result<&'a [u8]> {
     // SAFETY: passed on to the caller.
     unsafe { check("PJRT_Program", program, PJRT_Program::STRUCT_SIZE) }?;
@@ -24,8 +24,8 @@ pub(super) unsafe fn mlir<'a>(program: *const PJRT_Program) -> Result<&'a [u8]> 
         (text(program.format, program.format_size), slice(program.code.cast::<u8>().cast_const(), program.code_size))
     };
     if format != "mlir" {
-        let message = format!("expected a program in the format mlir, not {format}");
-        return Err(Error::new(Code::Unimplemented, message));
+        let code = if format.starts_with("hlo") { Code::Unimplemented } else { Code::InvalidArgument };
+        return Err(Error::new(code, format!("expected a program in the format mlir, not {format:?}")));
     }
     Ok(code)
 }

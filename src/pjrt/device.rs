@@ -9,7 +9,7 @@ use pjrt_sys::{
     PJRT_Device_IsAddressable_Args, PJRT_Device_LocalHardwareId_Args, PJRT_Device_MemoryStats_Args, PJRT_Memory,
 };
 
-use super::abi::PJRT_Device_GetAttributes_Args;
+use super::abi::{PJRT_Device_ClearMemoryStats_Args, PJRT_Device_GetAttributes_Args};
 use super::call::Handle;
 use super::device_description::DeviceDescription;
 use super::memory::{self, Memory};
@@ -141,6 +141,14 @@ entry! {
         args.largest_free_block_bytes_is_set = false;
         args.peak_pool_bytes_is_set = false;
         Ok(())
+    }
+}
+
+entry! {
+    /// Begins the greatest number of bytes in use anew.
+    PJRT_Device_ClearMemoryStats(args: PJRT_Device_ClearMemoryStats_Args, device: Device) {
+        let _ = device;
+        runtime::controls::reset_peak_memory()
     }
 }
 

@@ -1,7 +1,9 @@
 //! `PJRT_Event`: tells when something is done.
 
+use std::cell::Cell;
 use std::ffi::c_void;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use pjrt_sys::{
     PJRT_Error, PJRT_Event, PJRT_Event_Await_Args, PJRT_Event_Destroy_Args, PJRT_Event_Error_Args,
@@ -11,13 +13,71 @@ use pjrt_sys::{
 use super::abi::{PJRT_Event_Create_Args, PJRT_Event_Set_Args};
 use super::call::{Handle, Rest};
 use super::error;
-use crate::runtime::{Code, Completer, Completion, Error};
+use crate::runtime::{Code, Completer, Completion, Error, interpreter};
 
 /// What a `PJRT_Event*` points to.
 pub(super) struct Event {
     completion: Completion,
     /// Of events that the caller made and will set.
     completer: Mutex<Option<Completer>>,
+    /// Callbacks that the caller gave before the event was ready; made by the first.
+    callbacks: OnceLock<Arc<Callbacks>>,
+}
+
+impl Event {
+    const fn new(completion: Completion, completer: Option<Completer>) -> Self {
+        Self { completion, completer: Mutex::new(completer), callbacks: OnceLock::new() }
+    }
+}
+
+/// How often a wait for callbacks looks whether they can still return.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Counts the callbacks of an event that have not returned yet.
+#[derive(Default)]
+struct Callbacks {
+    waiting: Mutex<usize>,
+    returned: Condvar,
+}
+
+thread_local! {
+    /// Whether this thread is in a callback of some event.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Callbacks {
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for all of them. A callback that asks does not wait for itself.
+    fn wait(&self) {
+        if IN_CALLBACK.get() {
+            return;
+        }
+        let mut waiting = self.lock();
+        // A callback that takes Python's lock never returns once Python has begun to end.
+        while *waiting > 0 && !interpreter::is_ending() {
+            (waiting, _) = self.returned.wait_timeout(waiting, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A callback that is counted until it is dropped, called or not.
+struct Counted(Arc<Callbacks>);
+
+impl Counted {
+    fn new(callbacks: Arc<Callbacks>) -> Self {
+        *callbacks.lock() += 1;
+        Self(callbacks)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1;
+        self.0.returned.notify_all();
+    }
 }
 
 // SAFETY: events are given out as `Event` only.
@@ -27,8 +87,7 @@ unsafe impl Handle for Event {
 }
 
 /// The event of everything that is done already. It is given out many times and never freed.
-static READY: LazyLock<Event> =
-    LazyLock::new(|| Event { completion: Completion::ready(), completer: Mutex::new(None) });
+static READY: LazyLock<Event> = LazyLock::new(|| Event::new(Completion::ready(), None));
 
 /// The shared event that is ready without error.
 pub(super) fn ready() -> *mut PJRT_Event {
@@ -40,7 +99,7 @@ pub(super) fn give(completion: Completion) -> *mut PJRT_Event {
     if completion.is_ready() && completion.error().is_none() {
         return ready();
     }
-    Event { completion, completer: Mutex::new(None) }.give()
+    Event::new(completion, None).give()
 }
 
 entry! {
@@ -72,10 +131,14 @@ entry! {
 }
 
 entry! {
-    /// Waits for the work and returns its error.
+    /// Waits for the work and for the callbacks that were given before, and returns the error of the work.
     PJRT_Event_Await(args: PJRT_Event_Await_Args, event: Event) {
         let _rest = Rest;
-        event.completion.wait()
+        let outcome = event.completion.wait();
+        if let Some(callbacks) = event.callbacks.get() {
+            callbacks.wait();
+        }
+        outcome
     }
 }
 
@@ -90,8 +153,10 @@ unsafe impl Send for Callback {}
 
 impl Callback {
     fn call(self, outcome: Result<(), Error>) {
+        let outer = IN_CALLBACK.replace(true);
         // SAFETY: the caller gave function and argument for exactly this; the error is the callback's to destroy.
         unsafe { (self.function)(error::give_outcome(outcome), self.argument) };
+        IN_CALLBACK.set(outer);
     }
 }
 
@@ -107,7 +172,11 @@ entry! {
         if event.completion.is_ready() {
             callback.call(event.completion.error().map_or(Ok(()), Err));
         } else {
-            event.completion.on_ready(Box::new(move |outcome| callback.call(outcome)));
+            let counted = Counted::new(event.callbacks.get_or_init(Arc::default).clone());
+            event.completion.on_ready(Box::new(move |outcome| {
+                callback.call(outcome);
+                drop(counted);
+            }));
         }
         Ok(())
     }
@@ -117,7 +186,7 @@ entry! {
     /// A new event that the caller sets.
     PJRT_Event_Create(args: PJRT_Event_Create_Args) {
         let (completion, completer) = Completion::manual();
-        args.event = Event { completion, completer: Mutex::new(Some(completer)) }.give();
+        args.event = Event::new(completion, Some(completer)).give();
         Ok(())
     }
 }

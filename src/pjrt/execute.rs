@@ -28,11 +28,12 @@ struct Options {
     transfers: Option<Transfers>,
 }
 
-/// What of the options matters, at the size that every version of the structure has.
+/// What of the options matters, at the size that every version of the structure has, for a program of that many
+/// parameters.
 ///
 /// # Safety
 /// `options` is null or a caller's structure for one device.
-unsafe fn options(options: *const PJRT_ExecuteOptions) -> Result<Options> {
+unsafe fn options(options: *const PJRT_ExecuteOptions, parameters: usize) -> Result<Options> {
     if options.is_null() {
         return Ok(Options::default());
     }
@@ -44,7 +45,10 @@ unsafe fn options(options: *const PJRT_ExecuteOptions) -> Result<Options> {
     let indices = unsafe { slice(options.non_donatable_input_indices, options.num_non_donatable_input_indices) };
     let non_donatable = indices
         .iter()
-        .map(|index| usize::try_from(*index).map_err(|_| invalid(format!("non-donatable input index {index}"))))
+        .map(|index| {
+            let known = usize::try_from(*index).ok().filter(|index| *index < parameters);
+            known.ok_or_else(|| invalid(format!("non-donatable input index {index} of {parameters} parameters")))
+        })
         .collect::<Result<_>>()?;
     // SAFETY: the caller's options, of a call on one device.
     Ok(Options { non_donatable, transfers: unsafe { Transfers::new(options) } })
@@ -105,7 +109,7 @@ entry! {
         // SAFETY: the caller's options, and the lists of one device, as was checked.
         let (options, list, outputs) = unsafe {
             let list = if args.num_args > 0 { *args.argument_lists } else { std::ptr::null() };
-            (options(args.options)?, list, *args.output_lists)
+            (options(args.options, description.runtime().parameters().len())?, list, *args.output_lists)
         };
         // SAFETY: the caller passes that many handles.
         let arguments = unsafe { arguments(executable, list, args.num_args) }?;

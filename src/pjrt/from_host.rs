@@ -1,11 +1,17 @@
 //! Buffers from the host: of data, of nothing, of an error.
 
+use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use pjrt_sys::{PJRT_Buffer_Type, PJRT_Client_BufferFromHostBuffer_Args, PJRT_HostBufferSemantics};
+use pjrt_sys::{
+    PJRT_Buffer_Type, PJRT_Client_BufferFromHostBuffer_Args, PJRT_Client_CreateViewOfDeviceBuffer_Args,
+    PJRT_HostBufferSemantics, PJRT_Memory,
+};
 
-use super::abi::{PJRT_Client_CreateErrorBuffer_Args, PJRT_Client_CreateUninitializedBuffer_Args};
+use super::abi::{
+    PJRT_Client_CreateErrorBuffer_Args, PJRT_Client_CreateUninitializedBuffer_Args, ViewOfDeviceBufferArgs, has_field,
+};
 use super::buffer::Buffer;
 use super::call::{Handle, Rest, Result, slice};
 use super::client::Client;
@@ -17,7 +23,7 @@ use crate::runtime::{BufferType, Code, Completion, Error, HostBytes, Lent};
 ///
 /// # Safety
 /// `dims` is null or points to `count` sizes.
-unsafe fn shape<'a>(
+pub(super) unsafe fn shape<'a>(
     number: PJRT_Buffer_Type,
     dims: *const i64,
     count: usize,
@@ -54,12 +60,21 @@ unsafe impl HostBytes for Strided<'_> {
 }
 
 /// Whether the caller lends the memory until the buffer is gone.
-fn is_lent(semantics: PJRT_HostBufferSemantics) -> bool {
+///
+/// # Errors
+/// INVALID_ARGUMENT for semantics that do not exist.
+fn is_lent(semantics: PJRT_HostBufferSemantics) -> Result<bool> {
     use pjrt_sys::{
+        PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableOnlyDuringCall as DURING_CALL,
+        PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableUntilTransferCompletes as DURING_TRANSFER,
         PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableZeroCopy as IMMUTABLE,
         PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kMutableZeroCopy as MUTABLE,
     };
-    semantics == IMMUTABLE || semantics == MUTABLE
+    match semantics {
+        DURING_CALL | DURING_TRANSFER => Ok(false),
+        IMMUTABLE | MUTABLE => Ok(true),
+        other => Err(Error::new(Code::InvalidArgument, format!("host buffer semantics {other} do not exist"))),
+    }
 }
 
 entry! {
@@ -74,6 +89,7 @@ entry! {
         let (layout, (device, memory)) = unsafe {
             (layout::on_device(args.device_layout, dims, element_bytes)?, Client::place(args.device, args.memory)?)
         };
+        let is_lent = is_lent(args.host_buffer_semantics)?;
         if args.data.is_null() && length > 0 {
             return Err(Error::new(Code::InvalidArgument, format!("expected {length} bytes of data, came a null pointer")));
         }
@@ -94,7 +110,7 @@ entry! {
             runtime.buffer_from_host(ty, dims, layout, [].as_slice(), device, memory)?
         } else if let BufferType::Tensor(element) = ty
             && dense
-            && is_lent(args.host_buffer_semantics)
+            && is_lent
             && Lent::fits(data, length)
             && runtime.borrows(ty, device)
         {
@@ -112,6 +128,104 @@ entry! {
             let bytes = Strided { dims, element_bytes, data, strides, on_device: &on_device, length };
             runtime.buffer_from_host(ty, dims, layout, &bytes, device, memory)?
         };
+        args.buffer = Buffer::new(client, buffer).give();
+        Ok(())
+    }
+}
+
+/// What a caller wants to be called when nobody looks at its memory any more.
+struct OnDelete {
+    function: Option<unsafe extern "C" fn(*mut c_void, *mut c_void)>,
+    memory: *mut c_void,
+    argument: *mut c_void,
+}
+
+// SAFETY: the API allows the function to be called on any thread.
+unsafe impl Send for OnDelete {}
+
+impl OnDelete {
+    fn call(self) {
+        if let Some(function) = self.function {
+            // SAFETY: the caller gave the function for exactly these.
+            unsafe { function(self.memory, self.argument) };
+        }
+    }
+}
+
+/// Memory of a caller that becomes a view, or stays the caller's.
+#[derive(Default)]
+enum Viewed {
+    /// It is not known yet whether MLX uses it.
+    #[default]
+    Offered,
+    /// MLX uses it.
+    InUse(OnDelete),
+    /// MLX has given it back: at once, when it made a copy.
+    GivenBack,
+}
+
+impl Viewed {
+    /// MLX gives it back.
+    fn give_back(viewed: &Mutex<Self>) {
+        let before = std::mem::replace(&mut *viewed.lock().unwrap_or_else(PoisonError::into_inner), Self::GivenBack);
+        if let Self::InUse(on_delete) = before {
+            on_delete.call();
+        }
+    }
+
+    /// From now on the caller is told when it is given back. False when that has happened: then the caller hears nothing.
+    fn keep(viewed: &Mutex<Self>, on_delete: OnDelete) -> bool {
+        let mut viewed = viewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_offered = matches!(*viewed, Self::Offered);
+        if is_offered {
+            *viewed = Self::InUse(on_delete);
+        }
+        is_offered
+    }
+}
+
+entry! {
+    /// A view of memory that somebody else has allocated: whole pages, where the device reads such memory in place (Metal).
+    /// Everywhere else, a copy would not be what the caller asked for.
+    raw PJRT_Client_CreateViewOfDeviceBuffer(
+        args: PJRT_Client_CreateViewOfDeviceBuffer_Args, client: Arc<Client>
+    ) {
+        let memory = if has_field!(args, ViewOfDeviceBufferArgs, memory: *mut PJRT_Memory) {
+            // SAFETY: the caller's structure reaches so far.
+            unsafe { (*args.cast::<ViewOfDeviceBufferArgs>()).memory }
+        } else {
+            std::ptr::null_mut()
+        };
+        // SAFETY: the structure was checked, and belongs to this call as far as this type of it goes.
+        let args = unsafe { &mut *args };
+        // SAFETY: the sizes are the caller's, device and memory null or alive; the layout is valid during the call.
+        let (ty, dims, length, layout, (device, memory)) = unsafe {
+            let (ty, dims, length) = shape(args.element_type, args.dims, args.num_dims)?;
+            let layout = layout::on_device(args.layout, dims, types::element_bytes(ty))?;
+            (ty, dims, length, layout, Client::place(args.device, memory)?)
+        };
+        let refuse = |code, why: &str| Err(Error::new(code, format!("PJRT_Client_CreateViewOfDeviceBuffer: {why}")));
+        let element = match ty {
+            BufferType::Tensor(element) if client.runtime().borrows(ty, device.runtime()) => element,
+            _ => return refuse(Code::Unimplemented, "the device reads only memory that MLX has allocated"),
+        };
+        if args.stream != 0 {
+            return refuse(Code::Unimplemented, "mps has no streams of others to wait for");
+        }
+        let data = args.device_buffer_ptr.cast::<u8>().cast_const();
+        if !Lent::fits(data, length) {
+            return refuse(Code::InvalidArgument, "the memory is not whole pages of 16 KiB");
+        }
+        let (function, memory_of_caller) = (args.on_delete_callback, args.device_buffer_ptr);
+        let on_delete = OnDelete { function, memory: memory_of_caller, argument: args.on_delete_callback_arg };
+        let viewed = Arc::new(Mutex::new(Viewed::default()));
+        let offered = viewed.clone();
+        // SAFETY: the caller lends the memory until it is called back.
+        let lent = unsafe { Lent::new(data, length, Box::new(move || Viewed::give_back(&offered))) };
+        let buffer = client.runtime().buffer_from_lent(element, dims, layout, lent, device.runtime(), memory)?;
+        if !Viewed::keep(&viewed, on_delete) {
+            return refuse(Code::Unimplemented, "mlx does not use this memory in place");
+        }
         args.buffer = Buffer::new(client, buffer).give();
         Ok(())
     }
@@ -153,5 +267,33 @@ entry! {
         let buffer = client.runtime().error_buffer(error, ty, dims, layout, device.runtime(), memory);
         args.buffer = Buffer::new(client, buffer).give();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A view needs Metal; this is what tells it from a copy.
+    #[test]
+    fn callers_are_told_once_and_only_of_views() {
+        unsafe extern "C" fn count(_: *mut c_void, calls: *mut c_void) {
+            // SAFETY: the test passes a number that outlives the calls.
+            unsafe { *calls.cast::<u32>() += 1 };
+        }
+        let mut calls = 0_u32;
+        let argument = (&raw mut calls).cast();
+        let on_delete = || OnDelete { function: Some(count), memory: std::ptr::null_mut(), argument };
+        let copied = Mutex::new(Viewed::default());
+        Viewed::give_back(&copied);
+        assert!(!Viewed::keep(&copied, on_delete()));
+        let used = Mutex::new(Viewed::default());
+        assert!(Viewed::keep(&used, on_delete()));
+        // SAFETY: nobody else is looking.
+        assert_eq!(unsafe { *argument.cast::<u32>() }, 0);
+        Viewed::give_back(&used);
+        Viewed::give_back(&used);
+        // SAFETY: as above.
+        assert_eq!(unsafe { *argument.cast::<u32>() }, 1);
     }
 }

@@ -32,6 +32,11 @@ pub(super) struct LoadedExecutable {
     client: Arc<Client>,
 }
 
+// SAFETY: the handles are to devices, which are made for sharing and live as long as the client.
+unsafe impl Send for LoadedExecutable {}
+// SAFETY: as above.
+unsafe impl Sync for LoadedExecutable {}
+
 // SAFETY: loaded executables are given out as `LoadedExecutable` only.
 unsafe impl Handle for LoadedExecutable {
     type Opaque = PJRT_LoadedExecutable;

@@ -36,6 +36,17 @@ struct Attached {
     destructor: Destructor,
 }
 
+// SAFETY: the plugin does not look behind key and data, and the API lets callers attach, ask and be called back on any
+// thread.
+unsafe impl Send for Attached {}
+// SAFETY: as above.
+unsafe impl Sync for Attached {}
+
+// SAFETY: the handle is to the device that owns the memory; devices are made for sharing.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
 // SAFETY: memories are given out as `Memory` only.
 unsafe impl Handle for Memory {
     type Opaque = PJRT_Memory;
@@ -53,7 +64,12 @@ static VTABLE: PJRT_Memory_FunctionTable = PJRT_Memory_FunctionTable {
 // SAFETY: the table is immutable and its only pointer is null.
 unsafe impl Sync for PJRT_Memory_FunctionTable {}
 
-/// Place of a kind among a device's memories, and its id.
+/// Number of a kind. Never zero, which callers may take for none.
+pub(super) fn kind_id(kind: MemoryKind) -> c_int {
+    c_int::try_from(index(kind)).expect("less than three") + 1
+}
+
+/// Place of a kind among a device's memories.
 pub(super) fn index(kind: MemoryKind) -> usize {
     match kind {
         MemoryKind::Device => 0,
@@ -150,7 +166,7 @@ entry! {
 entry! {
     /// Number of the kind.
     PJRT_Memory_Kind_Id(args: PJRT_Memory_Kind_Id_Args, memory: Memory) {
-        args.kind_id = c_int::try_from(index(memory.kind)).expect("less than three");
+        args.kind_id = kind_id(memory.kind);
         Ok(())
     }
 }

@@ -13,7 +13,9 @@
 mod call;
 
 mod abi;
+mod alias;
 mod api;
+mod async_transfers;
 mod buffer;
 mod client;
 mod compile;

@@ -3,17 +3,15 @@
 use pjrt_sys::{PJRT_Plugin_Attributes_Args, PJRT_Plugin_Initialize_Args};
 
 use super::named_value::{Constants, int64_list};
+use crate::runtime::{NEWEST_STABLEHLO, OLDEST_STABLEHLO};
 
-/// jaxlib serialises programs to the version that is reported here: the newest that the
-/// reader knows in full. (From 1.16 on collectives name the axes of meshes instead of listing their groups.)
-const STABLEHLO_VERSION: [i64; 3] = [1, 15, 0];
 /// The form of Shardy's attributes that jaxlib is asked for: the oldest.
 const SDY_VERSION: [i64; 3] = [0, 0, 1];
 
-/// There is no `xla_version`: JAX takes the absence for a plugin without XLA, and only numbers for versions.
+/// jaxlib serialises programs to the current version that is reported here. There is no `xla_version`: JAX takes the absence for a plugin without XLA, and only numbers for versions.
 static ATTRIBUTES: Constants<3> = Constants([
-    int64_list(c"stablehlo_current_version", &STABLEHLO_VERSION),
-    int64_list(c"stablehlo_minimum_version", &STABLEHLO_VERSION),
+    int64_list(c"stablehlo_current_version", &NEWEST_STABLEHLO.0),
+    int64_list(c"stablehlo_minimum_version", &OLDEST_STABLEHLO.0),
     int64_list(c"sdy_current_version", &SDY_VERSION),
 ]);
 

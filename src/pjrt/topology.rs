@@ -36,6 +36,11 @@ pub(super) struct Topology {
     attributes: [PJRT_NamedValue; 1],
 }
 
+// SAFETY: the handles and the attributes point to what the topology owns and to statics; none of it changes.
+unsafe impl Send for Topology {}
+// SAFETY: as above.
+unsafe impl Sync for Topology {}
+
 // SAFETY: topologies are given out as `Topology` only.
 unsafe impl Handle for Topology {
     type Opaque = PJRT_TopologyDescription;
@@ -43,7 +48,7 @@ unsafe impl Handle for Topology {
 }
 
 /// Ids of the memory kinds, as `PJRT_Memory_Kind_Id` gives them.
-static MEMORY_KIND_IDS: [c_int; 3] = [0, 1, 2];
+static MEMORY_KIND_IDS: [c_int; 3] = [1, 2, 3];
 
 impl Topology {
     /// The topology that is part of a client.

@@ -199,7 +199,8 @@ entry! {
 
 entry! {
     /// Chunks may have any size.
-    PJRT_CopyToDeviceStream_GranuleSize(args: PJRT_CopyToDeviceStream_GranuleSize_Args) {
+    PJRT_CopyToDeviceStream_GranuleSize(args: PJRT_CopyToDeviceStream_GranuleSize_Args, stream: CopyToDeviceStream) {
+        let _ = stream;
         args.granule_size_in_bytes = 1;
         Ok(())
     }

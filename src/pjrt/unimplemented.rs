@@ -18,26 +18,11 @@ macro_rules! unimplemented_entries {
 }
 
 unimplemented_entries! {
-    PJRT_Client_CreateViewOfDeviceBuffer(pjrt_sys::PJRT_Client_CreateViewOfDeviceBuffer_Args)
-    PJRT_AsyncHostToDeviceTransferManager_Destroy(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_TransferData(c_void)
-    PJRT_Client_CreateBuffersForAsyncHostToDevice(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_RetrieveBuffer(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_Device(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_BufferCount(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_BufferSize(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_SetBufferError(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_AddMetadata(c_void)
     PJRT_Client_DmaMap(c_void)
     PJRT_Client_DmaUnmap(c_void)
-    PJRT_Client_CreateAliasBuffer(c_void)
-    PJRT_Client_FulfillAliasBuffer(c_void)
-    PJRT_AsyncHostToDeviceTransferManager_TransferLiteral(c_void)
     PJRT_Device_PoisonExecution(c_void)
     PJRT_Device_CreateAsyncTrackingEvent(c_void)
     PJRT_AsyncTrackingEvent_Destroy(c_void)
     PJRT_Buffer_DonateWithControlDependency(c_void)
-    PJRT_Buffer_Bitcast(c_void)
-    PJRT_Device_ClearMemoryStats(c_void)
     PJRT_TopologyDescription_MakeCanonicalShapeForMemorySpace(c_void)
 }

@@ -367,7 +367,7 @@ impl Buffer {
         state.external = state
             .external
             .checked_sub(1)
-            .ok_or_else(|| Error::new(Code::FailedPrecondition, "external reference count is zero already"))?;
+            .ok_or_else(|| Error::new(Code::InvalidArgument, "external reference count is zero already"))?;
         if self.is_deleted() {
             state.release();
         }

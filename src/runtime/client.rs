@@ -109,6 +109,11 @@ fn played() -> Result<Option<Backend>, Error> {
     }
 }
 
+/// Versions of the plugin and of MLX.
+pub(super) fn platform_version() -> String {
+    format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version())
+}
+
 /// The device that is asked for, here or by `JAX_MPS_DEVICE`; else the GPU where there is one.
 pub(super) fn device_kind(asked: Option<String>) -> Result<DeviceKind, Error> {
     const VARIABLE: &str = "JAX_MPS_DEVICE";
@@ -183,10 +188,9 @@ impl Client {
         };
         settings::check(stream.capabilities().backend)?;
         tracing::info!("device: {name}");
-        let platform_version = format!("jax-mps {} mlx {}", env!("CARGO_PKG_VERSION"), mlx::version());
         let borrows = stream.capabilities().borrows_host_memory && zero_copy(variable(ZERO_COPY).as_deref())?;
         let device = Device { id: 0, kind: name, stream, longest_buffer: facts.longest_buffer, borrows };
-        Ok(Arc::new(Self { platform_version, devices: vec![Arc::new(device)] }))
+        Ok(Arc::new(Self { platform_version: platform_version(), devices: vec![Arc::new(device)] }))
     }
 
     /// Opens the device of that kind.

@@ -8,7 +8,7 @@ use prost::Message;
 
 use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::capture::Trace;
-use super::client::Device;
+use super::client::{Device, platform_version};
 use super::compile_options;
 use super::cost::{self, Cost};
 use super::dump::Dump;
@@ -102,6 +102,7 @@ pub struct Executable {
 impl Executable {
     pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Result<Arc<Self>, Error> {
         let mut span = timeline::span("compile", || "compile".to_owned());
+        let options_bytes = options;
         let options = proto::CompileOptionsProto::decode(options).map_err(|error| {
             Error::new(Code::InvalidArgument, format!("compile options are no CompileOptionsProto: {error}"))
         })?;
@@ -154,7 +155,7 @@ impl Executable {
         Ok(Arc::new(Self {
             trace: Trace::new(&name),
             name,
-            fingerprint: format!("{:016x}", fingerprint(bytes)),
+            fingerprint: fingerprint(&device, options_bytes, bytes),
             program_bytes: bytes.to_vec(),
             temporary_bytes: footprint.temporary_bytes,
             reservation: Reservation::new(&footprint, device.stream().capabilities()),
@@ -182,7 +183,7 @@ impl Executable {
         &self.name
     }
 
-    /// Hash of the program's bytes, as text.
+    /// Hash of the program, its options and what compiles it, as text.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -293,7 +294,42 @@ fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<O
     }
 }
 
-/// FNV-1a, 64 bits: stable between processes and versions of Rust, unlike std's hasher.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// Hash of a program, its options and all that else decides what it is compiled to: the plugin and MLX by their versions,
+/// the device and what it can do, and the environment's switches.
+fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> String {
+    let compiler = format!(
+        "{}; {}; {:?}; host: {}; reader: {}",
+        platform_version(),
+        device.kind(),
+        device.stream().capabilities(),
+        host_is_allowed(),
+        reader::name(),
+    );
+    format!("{:016x}", fnv1a(&[compiler.as_bytes(), options, program]))
+}
+
+/// FNV-1a, 64 bits, of several texts, of which none is the next one's beginning: stable between processes and versions of
+/// Rust, unlike std's hasher.
+fn fnv1a(parts: &[&[u8]]) -> u64 {
+    let lengths = parts.iter().map(|part| (part.len() as u64).to_le_bytes());
+    let bytes = lengths.zip(parts).flat_map(|(length, part)| length.into_iter().chain(part.iter().copied()));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Client, ClientOptions};
+
+    #[test]
+    fn the_fingerprint_is_of_all_that_decides() {
+        let client = Client::new(ClientOptions { device: Some("cpu".into()) }).expect("opened");
+        let device = &client.devices()[0];
+        let print = |options: &[u8], program: &[u8]| fingerprint(device, options, program);
+        assert_eq!(print(b"a", b"bc"), print(b"a", b"bc"));
+        assert_ne!(print(b"a", b"bc"), print(b"ab", b"c"));
+        assert_ne!(print(b"a", b"bc"), print(b"", b"bc"));
+        assert_ne!(print(b"a", b"bc"), print(b"a", b"bd"));
+        assert_ne!(fnv1a(&[b"jax-mps 1", b"p"]), fnv1a(&[b"jax-mps 2", b"p"]));
+    }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod apart;
+mod bitcast;
 mod buffer;
 mod capture;
 mod client;
@@ -19,6 +20,7 @@ pub mod interrupts;
 mod jobs;
 mod layout;
 mod memory_limit;
+mod pledge;
 mod promise;
 mod settings;
 mod timeline;
@@ -29,8 +31,10 @@ pub use completion::{Callback, Completer, Completion};
 pub use error::{Code, Error};
 pub use executable::{CompiledMemoryStats, Executable, Signature};
 pub use layout::{Layout, layout_text};
+pub use pledge::Pledge;
 #[cfg(test)]
 pub(crate) use timeline::one_at_a_time as one_profile_at_a_time;
 pub use timeline::{Profiler, Span, span};
 
 pub use crate::mlx::{HostBytes, Lent, autorelease_pool, interpreter};
+pub use crate::stablehlo::{NEWEST as NEWEST_STABLEHLO, OLDEST as OLDEST_STABLEHLO};

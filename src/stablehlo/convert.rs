@@ -91,7 +91,8 @@ impl<'a> Converter<'a> {
     /// An op that is not known.
     fn unknown(&mut self, op: &Operation) -> ReadError {
         let name = self.module.op_names[op.name].name;
-        let expected = vhlo::other_version(name).unwrap_or_else(|| "only VHLO 1.15 and Shardy are read".to_owned());
+        let expected = vhlo::other_version(name)
+            .unwrap_or_else(|| format!("only VHLO up to {} and Shardy are read", vhlo::NEWEST));
         let message = format!("{expected}; the program was written as {}", self.module.producer);
         self.unsupported(op, message)
     }

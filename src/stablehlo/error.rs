@@ -42,7 +42,8 @@ pub enum ReadError {
         /// What was expected, what came.
         message: String,
     },
-    /// An op (or a form of one) that is not part of VHLO 1.15 or of the Shardy dialect.
+    /// An op (or a form of one) that is not part of the versions of VHLO that are read or of the Shardy
+    /// dialect.
     #[error("unsupported op {op} at {location}: {message}")]
     UnsupportedOp {
         /// Name of the op as in the bytecode.

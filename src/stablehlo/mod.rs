@@ -1,4 +1,5 @@
-//! What JAX sends: StableHLO as MLIR bytecode of the VHLO dialect at versions 1.13 to 1.15, with Shardy's attributes and ops.
+//! What JAX and other clients send: StableHLO as MLIR bytecode of the VHLO dialect, of the versions from [`OLDEST`] to
+//! [`NEWEST`], with Shardy's attributes and ops.
 //!
 //! `bytecode` decodes the container into a generic tree; `convert` makes the typed program of it, with the tables of
 //! `vhlo` and `sdy`; the rest converts types, attributes, constants and locations.
@@ -20,6 +21,7 @@ mod types;
 mod vhlo;
 
 pub use error::ReadError;
+pub use vhlo::{NEWEST, OLDEST, Version};
 
 /// What the second reader shares with this one: the tables of op forms, and the parts of a file that MLIR cannot read.
 #[cfg(feature = "mlir")]
@@ -37,8 +39,8 @@ use crate::program::{Program, verify};
 /// Reads a program from MLIR bytecode and verifies it.
 ///
 /// # Errors
-/// Bytes that are no MLIR bytecode of container version 0 to 6; ops, attributes or types that are not of VHLO 1.15 or
-/// Shardy; violations of their rules. The errors name position or op and the user's source line where they are known.
+/// Bytes that are no MLIR bytecode of container version 0 to 6; ops, attributes or types that are of no version
+/// from [`OLDEST`] to [`NEWEST`] and not of Shardy; violations of their rules. The errors name position or op and the user's source line where they are known.
 pub fn read(bytes: &[u8]) -> Result<Program, ReadError> {
     let module = bytecode::Module::parse(bytes)?;
     let program = convert::convert(&module, bytes.len())?;

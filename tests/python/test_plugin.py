@@ -335,14 +335,34 @@ def test_timeline_has_compilation_call_copy_and_device(tmp_path):
     path = tmp_path / "timeline.json"
     ran = _run(TRACED, JAX_PLATFORMS=registration.PLATFORM, JAX_MPS_TRACE=str(path))
     assert ran.returncode == 0, ran.stderr
-    # The format lets the closing bracket be missing.
-    events = json.loads(path.read_text() + "]")
+    events = json.loads(path.read_text())
     spans = [event for event in events if event["ph"] == "X"]
     assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in spans)
     kinds = {(event["cat"], event["name"]) for event in spans}
     assert {("compile", "jit__lambda"), ("call", "jit__lambda"), ("program", "jit__lambda"), ("device", "jit__lambda")} <= kinds
     tracks = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
     assert tracks[0] == "device" and {event["tid"] for event in spans} <= set(tracks)
+
+
+def test_timeline_of_a_process_that_crashed_lacks_only_its_end(tmp_path):
+    """The format lets the closing bracket be missing. A forked child that ends well does not write it for its parent."""
+    import json
+
+    path = tmp_path / "timeline.json"
+    crash = TRACED + """
+import os, sys
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+f(jnp.ones(3)).block_until_ready()
+os._exit(3)
+"""
+    ran = _run(crash, JAX_PLATFORMS=registration.PLATFORM, JAX_MPS_TRACE=str(path))
+    assert ran.returncode == 3, ran.stderr
+    text = path.read_text()
+    assert not text.rstrip().endswith("]")
+    calls = [event for event in json.loads(text + "]") if event.get("cat") == "call" and event["name"] == "jit__lambda"]
+    assert len(calls) == 2
 
 
 def test_timeline_that_cannot_be_written_is_an_error(tmp_path):

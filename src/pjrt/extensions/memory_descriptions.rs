@@ -84,7 +84,7 @@ entry! {
         let kind = memory_description.0;
         args.kind = kind.name().as_ptr().cast();
         args.kind_size = kind.name().len();
-        args.kind_id = c_int::try_from(memory::index(kind)).expect("less than three");
+        args.kind_id = memory::kind_id(kind);
         Ok(())
     }
 }
@@ -125,6 +125,6 @@ mod tests {
                 .collect()
         };
         assert_eq!(args.default_memory_index, 0);
-        assert_eq!(kinds, [("device", 0), ("pinned_host", 1), ("unpinned_host", 2)]);
+        assert_eq!(kinds, [("device", 1), ("pinned_host", 2), ("unpinned_host", 3)]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -99,6 +100,46 @@ fn awaiting_blocks_until_set() {
     call!(PJRT_Event_Await, PJRT_Event_Await_Args { event: event }).unwrap();
     assert!(is_ready(event));
     setter.join().unwrap();
+    destroy_event(event);
+}
+
+/// Whoever awaits an event may free what its callbacks use.
+#[test]
+fn awaiting_ends_after_the_callbacks() {
+    unsafe extern "C" fn slow(error: *mut PJRT_Error, done: *mut c_void) {
+        assert_eq!(outcome(error), Ok(()));
+        std::thread::sleep(Duration::from_millis(100));
+        // SAFETY: the test passes a flag that lives until the callback is done.
+        unsafe { &*done.cast::<AtomicBool>() }.store(true, Ordering::Release);
+    }
+    let event = create();
+    let done = [const { AtomicBool::new(false) }; 2];
+    for flag in &done {
+        let user_arg = ptr::from_ref(flag).cast_mut().cast();
+        call!(PJRT_Event_OnReady, PJRT_Event_OnReady_Args { event: event, callback: Some(slow), user_arg: user_arg })
+            .unwrap();
+    }
+    let address = event.expose_provenance();
+    let setter = std::thread::spawn(move || set(ptr::with_exposed_provenance_mut(address), 0, "").unwrap());
+    call!(PJRT_Event_Await, PJRT_Event_Await_Args { event: event }).unwrap();
+    assert!(done.iter().all(|flag| flag.load(Ordering::Acquire)), "a callback is still running");
+    setter.join().unwrap();
+    destroy_event(event);
+}
+
+#[test]
+fn a_callback_may_await_its_own_event() {
+    unsafe extern "C" fn await_it(error: *mut PJRT_Error, event: *mut c_void) {
+        assert_eq!(outcome(error), Ok(()));
+        call!(PJRT_Event_Await, PJRT_Event_Await_Args { event: event.cast() }).unwrap();
+    }
+    let event = create();
+    call!(
+        PJRT_Event_OnReady,
+        PJRT_Event_OnReady_Args { event: event, callback: Some(await_it), user_arg: event.cast() }
+    )
+    .unwrap();
+    set(event, 0, "").unwrap();
     destroy_event(event);
 }
 

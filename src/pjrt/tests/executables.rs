@@ -12,6 +12,11 @@ use crate::proto::DeviceAssignmentProto;
 use crate::runtime::Code;
 
 const F32: PJRT_Buffer_Type = 11;
+const S32: PJRT_Buffer_Type = 4;
+/// (x: tensor<3x2xf32>, rows: tensor<2x1xi32>) -> tensor<3x2xf32>: x + x^0.5, after the products of the rows that `rows`
+/// names were added to these; as StableHLO 0.9.0 and as 1.13.0.
+const OLDEST: &[u8] = include_bytes!("../../../tests/data/pjrt/older-0.9.0.mlirbc");
+const SAME_AS_OLDEST: &[u8] = include_bytes!("../../../tests/data/pjrt/older.mlirbc");
 /// tensor<4xf32> -> tensor<4xf32>: x + 1.
 const ONE_OP: &[u8] = include_bytes!("../../../tests/data/stablehlo-1.13/one_op.mlirbc");
 /// (tensor<3xf32>, donated, tensor<3xf32>) -> tensor<3xf32>: x + y.
@@ -74,6 +79,19 @@ fn programs_run() {
     assert_eq!(again.read::<f32>().unwrap(), [3., 4., 5., 6.]);
 }
 
+/// What StableHLO 0.9.0 has for ops whose form has changed since gives what today's forms give.
+#[test]
+fn programs_of_the_oldest_version_run() {
+    let client = Client::new();
+    for program in [OLDEST, SAME_AS_OLDEST] {
+        let loaded = client.compile(program, &[], "mlir").unwrap();
+        let x = client.buffer(F32, &[3, 2], &[1_f32, 4., 9., 16., 0., 25.]);
+        let rows = client.buffer(S32, &[2, 1], &[2, 0]);
+        let result = run(&loaded, &[x.0, rows.0], &[]).unwrap();
+        assert_eq!(result.read::<f32>().unwrap(), [102., 23., 12., 20., 625., 130.]);
+    }
+}
+
 #[test]
 fn donated_arguments_are_gone_unless_kept() {
     let client = Client::new();
@@ -109,7 +127,10 @@ fn wrong_calls_are_errors() {
         assert!(failure.is(Code::InvalidArgument), "{failure:?}");
     }
     assert!(run(&loaded, &[good.0], &[-1]).map(drop).unwrap_err().is(Code::InvalidArgument));
-    run(&loaded, &[good.0], &[7]).unwrap();
+    for index in [1, 7] {
+        let failure = run(&loaded, &[good.0], &[index]).map(drop).unwrap_err();
+        assert!(failure.is(Code::InvalidArgument) && failure.message.contains("non-donatable"), "{failure:?}");
+    }
 }
 
 #[test]
@@ -151,7 +172,12 @@ fn bad_programs_are_errors() {
     let client = Client::new();
     let compile =
         |program: &[u8], options: &[u8], format| client.compile(program, options, format).map(drop).unwrap_err();
-    assert!(compile(ONE_OP, &[], "hlo").is(Code::Unimplemented));
+    for known_to_xla in ["hlo", "hlo_with_config"] {
+        assert!(compile(ONE_OP, &[], known_to_xla).is(Code::Unimplemented));
+    }
+    for unknown in ["onnx", "MLIR", ""] {
+        assert!(compile(ONE_OP, &[], unknown).is(Code::InvalidArgument), "{unknown:?}");
+    }
     assert!(compile(&[], &[], "mlir").is(Code::InvalidArgument));
     assert!(compile(&ONE_OP[..ONE_OP.len() / 2], &[], "mlir").is(Code::InvalidArgument));
     assert!(compile(b"not a program", &[], "mlir").is(Code::InvalidArgument));

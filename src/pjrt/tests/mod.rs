@@ -1,6 +1,7 @@
 //! A client of the table, as jaxlib is one: through the C functions only.
 
 mod abi;
+mod async_transfers;
 mod buffers;
 mod errors;
 mod events;
@@ -10,6 +11,7 @@ mod misuse;
 mod objects;
 mod profiler;
 mod topologies;
+mod views;
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;

@@ -65,6 +65,12 @@ fn device_describes_itself() {
     unsafe { got.attributes_deleter.unwrap()(got.device_attributes) };
     let stats = call!(PJRT_Device_MemoryStats, PJRT_Device_MemoryStats_Args { device: client.device() }).unwrap();
     assert!(stats.bytes_limit_is_set && stats.bytes_limit > 0);
+    assert!(stats.peak_bytes_in_use_is_set && stats.pool_bytes_is_set);
+    // MLX counts none of these.
+    assert!(!stats.num_allocs_is_set && !stats.largest_alloc_size_is_set && !stats.bytes_reserved_is_set);
+    assert!(!stats.peak_bytes_reserved_is_set && !stats.bytes_reservable_limit_is_set);
+    assert!(!stats.largest_free_block_bytes_is_set && !stats.peak_pool_bytes_is_set);
+    call!(PJRT_Device_ClearMemoryStats, PJRT_Device_ClearMemoryStats_Args { device: client.device() }).unwrap();
 }
 
 #[test]
@@ -81,7 +87,8 @@ fn memories_are_three_and_the_first_is_the_default() {
     assert_eq!(kinds, ["device", "pinned_host", "unpinned_host"]);
     for (index, memory) in (0..).zip(memories) {
         assert_eq!(call!(PJRT_Memory_Id, PJRT_Memory_Id_Args { memory: memory }).unwrap().id, index);
-        assert_eq!(call!(PJRT_Memory_Kind_Id, PJRT_Memory_Kind_Id_Args { memory: memory }).unwrap().kind_id, index);
+        let kind = call!(PJRT_Memory_Kind_Id, PJRT_Memory_Kind_Id_Args { memory: memory }).unwrap();
+        assert_eq!(kind.kind_id, index + 1, "never zero, which callers may take for none");
         let by = call!(PJRT_Memory_AddressableByDevices, PJRT_Memory_AddressableByDevices_Args { memory: memory });
         let by = by.unwrap();
         assert_eq!(by.num_devices, 1);
@@ -181,5 +188,10 @@ fn plugin_reports_the_version_that_the_reader_knows() {
     // SAFETY: the type says that it is a list, of that length.
     let version = unsafe { std::slice::from_raw_parts(current.__bindgen_anon_1.int64_array_value, 3) };
     assert_eq!(version, [1, 15, 0]);
+    let minimum = find(c"stablehlo_minimum_version").unwrap();
+    assert_eq!((minimum.type_, minimum.value_size), (2, 3));
+    // SAFETY: as above.
+    let version = unsafe { std::slice::from_raw_parts(minimum.__bindgen_anon_1.int64_array_value, 3) };
+    assert_eq!(version, [0, 9, 0]);
     assert!(find(c"xla_version").is_none(), "JAX compares it with numbers");
 }

@@ -1,20 +1,22 @@
 //! `JAX_MPS_TRACE=file`: the timeline of a process, in the JSON that Perfetto (ui.perfetto.dev) and chrome://tracing
 //! open.
 //!
-//! The format is Chrome's "JSON array" (Trace Event Format, section "JSON Array Format"): its closing bracket may be
-//! missing, so that the file of a process that crashed opens too.
+//! The format is Chrome's "JSON array" (Trace Event Format, section "JSON Array Format"): its closing bracket comes when the
+//! process ends, and may be missing, so that the file of a process that crashed opens too.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::super::error::{Code, Error};
+use crate::mlx::{is_forked_child, shutdown};
 
 struct Trace {
-    file: Mutex<File>,
+    /// None once it has ended.
+    file: Mutex<Option<File>>,
     began: Instant,
 }
 
@@ -41,11 +43,36 @@ pub(super) fn open() -> Result<bool, Error> {
             };
             let mut file = File::create(&path).map_err(cannot)?;
             writeln!(file, "[{}", track(DEVICE, "device")).map_err(cannot)?;
-            Some(Trace { file: Mutex::new(file), began: Instant::now() })
+            Some(Trace { file: Mutex::new(Some(file)), began: Instant::now() })
         }
     };
     // Another thread may have been first: its trace stays.
-    Ok(TRACE.get_or_init(|| trace).is_some())
+    let mut is_first = false;
+    let is_there = TRACE
+        .get_or_init(|| {
+            is_first = true;
+            trace
+        })
+        .is_some();
+    if is_first && is_there {
+        // Before any program runs: what waits for programs at the end was asked for later, and is called earlier.
+        shutdown::at_exit(close);
+    }
+    Ok(is_there)
+}
+
+/// Ends the array. What happens from now on is not written.
+extern "C" fn close() {
+    // A forked child shares the file with its parent, which is not done with it.
+    if is_forked_child() {
+        return;
+    }
+    let file = trace().and_then(|trace| trace.lock().take());
+    if let Some(mut file) = file
+        && let Err(error) = file.write_all(b"]\n")
+    {
+        tracing::warn!("JAX_MPS_TRACE: {error}");
+    }
 }
 
 fn trace() -> Option<&'static Trace> {
@@ -98,8 +125,13 @@ impl Trace {
         ));
     }
 
+    fn lock(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn append(&self, event: &str) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.lock();
+        let Some(file) = &mut *file else { return };
         // One write a line: what was written stays, however the process ends.
         if let Err(error) = file.write_all(format!(",{event}\n").as_bytes()) {
             tracing::warn!("JAX_MPS_TRACE: {error}");

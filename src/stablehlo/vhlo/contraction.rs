@@ -60,7 +60,32 @@ fn convolution(fields: &mut Fields<'_>, has_padding: bool) -> Result<Convolution
     })
 }
 
+fn dot_general(fields: &mut Fields<'_>, has_algorithm: bool) -> Result<DotGeneral, Failure> {
+    Ok(DotGeneral {
+        lhs_batching_dimensions: fields.integers("lhs_batching_dimensions")?,
+        rhs_batching_dimensions: fields.integers("rhs_batching_dimensions")?,
+        lhs_contracting_dimensions: fields.integers("lhs_contracting_dimensions")?,
+        rhs_contracting_dimensions: fields.integers("rhs_contracting_dimensions")?,
+        precision_config: fields.precision_config()?,
+        algorithm: if has_algorithm { algorithm(fields)? } else { None },
+    })
+}
+
 pub(super) const FORMS: &[Form] = &[
+    // Without an algorithm up to 1.5.
+    form(
+        "dot_general_v1",
+        TWO,
+        ONE,
+        &[
+            "lhs_batching_dimensions",
+            "lhs_contracting_dimensions",
+            "precision_config",
+            "rhs_batching_dimensions",
+            "rhs_contracting_dimensions",
+        ],
+        |fields| Ok(OpKind::DotGeneral(dot_general(fields, false)?)),
+    ),
     form(
         "dot_general_v2",
         TWO,
@@ -79,16 +104,7 @@ pub(super) const FORMS: &[Form] = &[
             "rhs_contracting_dimensions",
             "rhs_precision_type",
         ],
-        |fields| {
-            Ok(OpKind::DotGeneral(DotGeneral {
-                lhs_batching_dimensions: fields.integers("lhs_batching_dimensions")?,
-                rhs_batching_dimensions: fields.integers("rhs_batching_dimensions")?,
-                lhs_contracting_dimensions: fields.integers("lhs_contracting_dimensions")?,
-                rhs_contracting_dimensions: fields.integers("rhs_contracting_dimensions")?,
-                precision_config: fields.precision_config()?,
-                algorithm: algorithm(fields)?,
-            }))
-        },
+        |fields| Ok(OpKind::DotGeneral(dot_general(fields, true)?)),
     ),
     form("dot_v1", TWO, ONE, &["precision_config"], |fields| {
         Ok(OpKind::Dot { precision_config: fields.precision_config()? })
@@ -123,6 +139,36 @@ pub(super) const FORMS: &[Form] = &[
             "window_strides",
         ],
         |fields| Ok(OpKind::Convolution(convolution(fields, true)?)),
+    ),
+    // Up to 0.19 the padding stands in an attribute too. The operand is what counts: VHLO's upgrade leaves the attribute
+    // out, and its downgrade writes zeros.
+    form(
+        "dynamic_conv_v1",
+        THREE,
+        ONE,
+        &[
+            "batch_group_count",
+            "feature_group_count",
+            "input_batch_dimension",
+            "input_feature_dimension",
+            "input_spatial_dimensions",
+            "kernel_input_feature_dimension",
+            "kernel_output_feature_dimension",
+            "kernel_spatial_dimensions",
+            "lhs_dilation",
+            "output_batch_dimension",
+            "output_feature_dimension",
+            "output_spatial_dimensions",
+            "padding",
+            "precision_config",
+            "rhs_dilation",
+            "window_reversal",
+            "window_strides",
+        ],
+        |fields| {
+            fields.take("padding")?;
+            Ok(OpKind::DynamicConv(convolution(fields, false)?))
+        },
     ),
     form(
         "dynamic_conv_v2",

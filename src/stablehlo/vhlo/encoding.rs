@@ -1,6 +1,7 @@
 //! Attributes and types of the VHLO dialect, one level deep (openxla/stablehlo, stablehlo/dialect/VhloBytecode.cpp).
 #![forbid(unsafe_code)]
 
+use super::NEWEST;
 use crate::program::ElementType;
 use crate::stablehlo::ReadError;
 use crate::stablehlo::bytecode::{AttributeId, Entry, TypeId};
@@ -161,7 +162,8 @@ impl<'a> VhloAttribute<'a> {
                 mode: module.attribute_id(&mut cursor)?,
             },
             21..=25 => {
-                return Err(ReadError::unsupported(format!("VHLO attribute of kind {code}, newer than version 1.15")));
+                let message = format!("VHLO attribute of kind {code}, newer than version {NEWEST}");
+                return Err(ReadError::unsupported(message));
             }
             _ => return Err(ReadError::unsupported(format!("VHLO attribute of kind {code}"))),
         };

@@ -1,8 +1,9 @@
-//! The ops of VHLO 1.13 to 1.15 (openxla/stablehlo, stablehlo/dialect/VhloOps.td) as typed ops of the program: one table row per
-//! op form, one file per op family.
+//! The ops of VHLO from [`OLDEST`] to [`NEWEST`] (openxla/stablehlo, stablehlo/dialect/VhloOps.td) as typed ops of the
+//! program: one table row per op form, one file per op family.
 //!
-//! A version has exactly one form of each op: `exponential_v2` is in all of these, `exponential_v1` in none. Only
-//! `composite` changes: jaxlib 0.9, whose newest version is 1.13, sends `composite_v1`, all others `composite_v2`.
+//! A version has exactly one form of each op: `exponential_v1` up to 1.8, `exponential_v2` from 1.9 on. Rows of older forms
+//! give what their newer ones give with the values that VHLO's upgrade fills in (stablehlo/transforms/VhloToVersion.cpp and
+//! VhloToVersionPatterns.td).
 #![forbid(unsafe_code)]
 
 mod collective;
@@ -26,6 +27,24 @@ pub(crate) use source::{Field, Source};
 use std::fmt;
 
 use crate::program::{Attributes, Binary, OpKind, Unary};
+
+/// A version of VHLO, which is one of StableHLO: major, minor, patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub [i64; 3]);
+
+/// The oldest version whose programs are read: the first that VHLO guarantees.
+pub const OLDEST: Version = Version([0, 9, 0]);
+/// The newest version that is known in full. (From 1.16 on collectives name the axes of meshes instead of listing their
+/// groups.)
+pub const NEWEST: Version = Version([1, 15, 0]);
+
+impl fmt::Display for Version {
+    /// As versions of op forms are spoken of: without the patch, which changes no form.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([major, minor, _]) = self;
+        write!(formatter, "{major}.{minor}")
+    }
+}
 
 /// A permitted number of operands, results or regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,11 +146,14 @@ pub(super) fn find(name: &str) -> Option<&'static Form> {
     FAMILIES.iter().flat_map(|family| family.iter()).find(|form| form.name == name)
 }
 
-/// The form of the op of that name in StableHLO, which has one form of each.
-#[cfg(feature = "mlir")]
+/// The newest form of the op of that name in StableHLO, which has one form of each.
 pub(crate) fn find_unversioned(name: &str) -> Option<&'static Form> {
-    let mut forms = FAMILIES.iter().flat_map(|family| family.iter());
-    forms.find(|form| form.name.rsplit_once("_v").is_some_and(|(base, _)| base == name))
+    let version = |form: &Form| {
+        let (base, version) = form.name.rsplit_once("_v")?;
+        (base == name).then(|| version.parse::<u32>().ok())?
+    };
+    let forms = FAMILIES.iter().flat_map(|family| family.iter());
+    forms.filter_map(|form| Some((version(form)?, form))).max_by_key(|(version, _)| *version).map(|(_, form)| form)
 }
 
 /// All forms.
@@ -166,9 +188,7 @@ pub(super) const FUNCTION_ATTRIBUTES: &[&str] =
 /// Why a form of a known op is not part of these versions, for messages.
 pub(super) fn other_version(name: &str) -> Option<String> {
     let (base, _) = name.rsplit_once("_v")?;
-    let known = FAMILIES.iter().flat_map(|family| family.iter()).map(|form| form.name);
-    let form = known.into_iter().find(|known| known.rsplit_once("_v").is_some_and(|(known, _)| known == base))?;
-    Some(format!("VHLO 1.15 has {form}"))
+    Some(format!("VHLO {NEWEST} has {}", find_unversioned(base)?.name))
 }
 
 #[cfg(test)]
@@ -183,14 +203,23 @@ mod tests {
             assert!(names.insert(form.name), "{} stands twice", form.name);
             assert!(form.attributes.is_sorted(), "{}: {:?}", form.name, form.attributes);
         }
-        // All op forms of VHLO 1.15 but func_v1 and return_v1, which the module conversion handles; and composite_v1.
-        assert_eq!(names.len(), 118);
+        // All op forms of 1.15 but func_v1 and return_v1, which the module conversion handles, and 23 older ones.
+        assert_eq!(names.len(), 117 + 23);
+    }
+
+    #[test]
+    fn stablehlo_has_the_newest_forms() {
+        for (name, form) in [("composite", "composite_v2"), ("tan", "tan_v2"), ("abs", "abs_v1")] {
+            assert_eq!(find_unversioned(name).map(|form| form.name), Some(form));
+        }
+        assert!(find_unversioned("collective_reduce").is_none());
     }
 
     #[test]
     fn other_versions_are_named() {
-        assert!(find("exponential_v1").is_none());
-        assert_eq!(other_version("exponential_v1").as_deref(), Some("VHLO 1.15 has exponential_v2"));
+        assert!(find("custom_call_v2").is_none());
+        assert_eq!(other_version("custom_call_v2").as_deref(), Some("VHLO 1.15 has custom_call_v1"));
+        assert_eq!(other_version("exponential_v3").as_deref(), Some("VHLO 1.15 has exponential_v2"));
         assert_eq!(other_version("collective_reduce_v1"), None);
     }
 }

@@ -5,7 +5,9 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %2 = stablehlo.ceil %f : tensor<4x4xf32>
     %3 = stablehlo.count_leading_zeros %i : tensor<4x4xi32>
     %4 = stablehlo.cosine %f : tensor<4x4xf32>
+    // Since 1.9.0.
     %5 = stablehlo.exponential %f {result_accuracy = #stablehlo.result_accuracy<atol = 1.000000e-05, rtol = 0.000000e+00, ulps = 1, mode = #stablehlo.result_accuracy_mode<TOLERANCE>>} : tensor<4x4xf32>
+    // Since 1.10.0.
     %6 = stablehlo.exponential_minus_one %f {result_accuracy = #stablehlo.result_accuracy<mode = #stablehlo.result_accuracy_mode<HIGHEST>>} : tensor<4x4xf32>
     %7 = stablehlo.floor %f : tensor<4x4xf32>
     %8 = stablehlo.imag %c : (tensor<4x4xcomplex<f32>>) -> tensor<4x4xf32>
@@ -23,6 +25,7 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %20 = stablehlo.sign %f : tensor<4x4xf32>
     %21 = stablehlo.sine %f : tensor<4x4xf32>
     %22 = stablehlo.sqrt %f : tensor<4x4xf32>
+    // Since 1.4.0.
     %23 = stablehlo.tan %f : tensor<4x4xf32>
     %24 = stablehlo.tanh %f : tensor<4x4xf32>
     %25 = stablehlo.add %f, %f : tensor<4x4xf32>
@@ -66,7 +69,9 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %idx = stablehlo.constant dense<[[0, 1], [2, 3]]> : tensor<2x2xi64>
     %63 = "stablehlo.gather"(%f, %idx) <{dimension_numbers = #stablehlo.gather<offset_dims = [1], collapsed_slice_dims = [0], start_index_map = [0, 1], index_vector_dim = 1>, indices_are_sorted = true, slice_sizes = array<i64: 1, 2>}> : (tensor<4x4xf32>, tensor<2x2xi64>) -> tensor<2x2xf32>
     %bidx = stablehlo.iota dim = 0 : tensor<4x1xi64>
+    // Since 1.1.0.
     %64 = "stablehlo.gather"(%f, %bidx) <{dimension_numbers = #stablehlo.gather<offset_dims = [], collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 1, 1>}> : (tensor<4x4xf32>, tensor<4x1xi64>) -> tensor<4xf32>
+    // Since 1.1.0.
     %65 = "stablehlo.scatter"(%f, %bidx, %64) <{scatter_dimension_numbers = #stablehlo.scatter<update_window_dims = [], inserted_window_dims = [1], input_batching_dims = [0], scatter_indices_batching_dims = [0], scatter_dims_to_operand_dims = [1], index_vector_dim = 1>, unique_indices = true}> ({
     ^bb0(%x: tensor<f32>, %y: tensor<f32>):
       %z = stablehlo.add %x, %y : tensor<f32>
@@ -74,6 +79,7 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     }) : (tensor<4x4xf32>, tensor<4x1xi64>, tensor<4xf32>) -> tensor<4x4xf32>
     %66 = "stablehlo.torch_index_select"(%f, %si) <{dim = 0 : i64, batch_dims = 0 : i64}> : (tensor<4x4xf32>, tensor<i32>) -> tensor<4xf32>
     %67 = stablehlo.dot_general %f, %f, batching_dims = [0] x [0], contracting_dims = [1] x [1], precision = [HIGH, HIGHEST] : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4xf32>
+    // Since 1.6.0.
     %68 = stablehlo.dot_general %f, %f, contracting_dims = [1] x [0], algorithm = <lhs_precision_type = tf32, rhs_precision_type = tf32, accumulation_type = f32, lhs_component_count = 1, rhs_component_count = 1, num_primitive_operations = 3, allow_imprecise_accumulation = false> : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
     %69 = stablehlo.dot %f, %f, precision = [DEFAULT, DEFAULT] : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
     %70 = "stablehlo.einsum"(%f, %f) <{einsum_config = "ij,jk->ik"}> : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
@@ -129,7 +135,9 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
       stablehlo.return %1 : tensor<4x4xf32>
     }) : (tensor<i32>) -> tensor<4x4xf32>
     %81 = func.call @helper(%f) : (tensor<4x4xf32>) -> tensor<4x4xf32>
+    // Since 0.19.0.
     %82 = stablehlo.composite "my.composite" %f {composite_attributes = {axis = 1 : i64, name = "n\22m\\"}, decomposition = @helper, version = 3 : i32} : (tensor<4x4xf32>) -> tensor<4x4xf32>
+    // Since 1.3.0.
     %83:2 = stablehlo.custom_call @target(%f, %i) {api_version = 4 : i32, backend_config = {a = 1 : i64, b = "x", c = dense<[1.5, 2.5]> : tensor<2xf32>}, called_computations = [@sum], has_side_effect = true, operand_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[0, 1]> : tensor<2xindex>], result_layouts = [dense<[0, 1]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>], output_operand_aliases = [#stablehlo.output_operand_alias<output_tuple_indices = [0], operand_index = 0, operand_tuple_indices = []>], mhlo.frontend_attributes = {k = "v"}} : (tensor<4x4xf32>, tensor<4x4xi32>) -> (tensor<4x4xf32>, tensor<4x4xi32>)
     %84 = stablehlo.custom_call @old(%f) {backend_config = "opaque", api_version = 2 : i32} : (tensor<4x4xf32>) -> tensor<4x4xf32>
     %85 = stablehlo.tuple %f, %i : tuple<tensor<4x4xf32>, tensor<4x4xi32>>
@@ -138,6 +146,7 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %88 = stablehlo.after_all %token, %87 : !stablehlo.token
     %89:2 = stablehlo.optimization_barrier %f, %i : tensor<4x4xf32>, tensor<4x4xi32>
     %90 = "stablehlo.all_gather"(%f) <{all_gather_dim = 1 : i64, channel_handle = #stablehlo.channel_handle<handle = 5, type = 0>, replica_groups = dense<[[0, 1]]> : tensor<1x2xi64>, use_global_device_ids}> : (tensor<4x4xf32>) -> tensor<4x8xf32>
+    // Since 1.5.0.
     %91:2 = "stablehlo.all_reduce"(%f, %f) <{replica_groups = dense<[[0], [1]]> : tensor<2x1xi64>}> ({
     ^bb0(%x: tensor<f32>, %y: tensor<f32>):
       %z = stablehlo.add %x, %y : tensor<f32>
@@ -149,6 +158,7 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
       %z = stablehlo.add %x, %y : tensor<f32>
       stablehlo.return %z : tensor<f32>
     }) : (tensor<4x4xf32>) -> tensor<2x4xf32>
+    // Since 0.16.0.
     %94 = "stablehlo.collective_broadcast"(%f) <{replica_groups = dense<[[1, 0]]> : tensor<1x2xi64>, channel_handle = #stablehlo.channel_handle<handle = 3, type = 0>}> : (tensor<4x4xf32>) -> tensor<4x4xf32>
     %95 = "stablehlo.collective_permute"(%f) <{source_target_pairs = dense<[[0, 1], [1, 0]]> : tensor<2x2xi64>}> : (tensor<4x4xf32>) -> tensor<4x4xf32>
     %96 = "stablehlo.cross-replica-sum"(%f) <{replica_groups = dense<[[0, 1]]> : tensor<1x2xi64>}> : (tensor<4x4xf32>) -> tensor<4x4xf32>
@@ -156,6 +166,7 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %98 = stablehlo.replica_id : tensor<ui32>
     %99 = "stablehlo.send"(%f, %token) <{channel_handle = #stablehlo.channel_handle<handle = 1, type = 2>, is_host_transfer = true}> {mhlo.frontend_attributes = {_xla_host_transfer_rendezvous = "r"}} : (tensor<4x4xf32>, !stablehlo.token) -> !stablehlo.token
     %100:2 = "stablehlo.recv"(%99) <{channel_handle = #stablehlo.channel_handle<handle = 2, type = 3>, is_host_transfer = true}> : (!stablehlo.token) -> (tensor<4x4xf32>, !stablehlo.token)
+    // Since 1.12.0.
     %101:2 = "stablehlo.recv"(%99) <{channel_handle = #stablehlo.channel_handle<handle = 4, type = 1>, is_host_transfer = false, source_target_pairs = dense<[[0, 1], [1, 0]]> : tensor<2x2xi64>}> : (!stablehlo.token) -> (tensor<4x4xf32>, !stablehlo.token)
     %102:2 = "stablehlo.infeed"(%token) <{infeed_config = "in", layout = [[0, 1]]}> : (!stablehlo.token) -> (tensor<4x4xf32>, !stablehlo.token)
     %103 = "stablehlo.outfeed"(%f, %token) <{outfeed_config = "out"}> : (tensor<4x4xf32>, !stablehlo.token) -> !stablehlo.token
@@ -183,6 +194,18 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %120:3 = "stablehlo.batch_norm_training"(%f, %v, %v) <{epsilon = 1.000000e-03 : f32, feature_index = 1 : i64}> : (tensor<4x4xf32>, tensor<4xf32>, tensor<4xf32>) -> (tensor<4x4xf32>, tensor<4xf32>, tensor<4xf32>)
     %121 = "stablehlo.batch_norm_inference"(%f, %v, %v, %v, %v) <{epsilon = 2.000000e-03 : f32, feature_index = 0 : i64}> : (tensor<4x4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<4x4xf32>
     %122:3 = "stablehlo.batch_norm_grad"(%f, %v, %v, %v, %f) <{epsilon = 3.000000e-03 : f32, feature_index = 1 : i64}> : (tensor<4x4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4x4xf32>) -> (tensor<4x4xf32>, tensor<4xf32>, tensor<4xf32>)
+    %123 = stablehlo.exponential %f : tensor<4x4xf32>
+    %124 = stablehlo.exponential_minus_one %f : tensor<4x4xf32>
+    %125:2 = "stablehlo.scatter"(%f, %0, %idx, %63, %63) <{scatter_dimension_numbers = #stablehlo.scatter<update_window_dims = [1], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0, 1], index_vector_dim = 1>, indices_are_sorted = true}> ({
+    ^bb0(%x: tensor<f32>, %y: tensor<f32>, %p: tensor<f32>, %q: tensor<f32>):
+      %z = stablehlo.add %x, %p : tensor<f32>
+      stablehlo.return %z, %q : tensor<f32>, tensor<f32>
+    }) : (tensor<4x4xf32>, tensor<4x4xf32>, tensor<2x2xi64>, tensor<2x2xf32>, tensor<2x2xf32>) -> (tensor<4x4xf32>, tensor<4x4xf32>)
+    %126 = "stablehlo.all_reduce"(%f) <{replica_groups = dense<[[0, 1]]> : tensor<1x2xi64>, channel_handle = #stablehlo.channel_handle<handle = 7, type = 0>, use_global_device_ids}> ({
+    ^bb0(%x: tensor<f32>, %y: tensor<f32>):
+      %z = stablehlo.add %x, %y : tensor<f32>
+      stablehlo.return %z : tensor<f32>
+    }) : (tensor<4x4xf32>) -> tensor<4x4xf32>
     return %0, %103 : tensor<4x4xf32>, !stablehlo.token
   }
   func.func private @helper(%x: tensor<4x4xf32> {jax.arg_info = "x", tf.aliasing_output = 0 : i32}) -> (tensor<4x4xf32> {jax.result_info = ""}) attributes {some.attribute = "s"} {
@@ -199,7 +222,9 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %3 = stablehlo.constant dense<[true, true, true, true, true, true, true, true]> : tensor<8xi1>
     %4 = stablehlo.constant dense<[-8, 7, -1, 0]> : tensor<4xi4>
     %5 = stablehlo.constant dense<[15, 7, 0]> : tensor<3xui4>
+    // Since 1.2.0.
     %6 = stablehlo.constant dense<[-2, 1]> : tensor<2xi2>
+    // Since 1.2.0.
     %7 = stablehlo.constant dense<[3, 1]> : tensor<2xui2>
     %8 = stablehlo.constant dense<[-128, 127]> : tensor<2xi8>
     %9 = stablehlo.constant dense<[0, 255]> : tensor<2xui8>
@@ -216,14 +241,23 @@ module @all_ops attributes {mhlo.num_partitions = 2 : i32, mhlo.num_replicas = 1
     %20 = stablehlo.constant dense<(0.1, 2.0)> : tensor<2xcomplex<f64>>
     %21 = stablehlo.constant dense<[0.5, 448.0]> : tensor<2xf8E4M3FN>
     %22 = stablehlo.constant dense<[0.5, 2.0]> : tensor<2xf8E5M2>
+    // Since 0.10.0.
     %23 = stablehlo.constant dense<[0.5, 2.0]> : tensor<2xf8E4M3FNUZ>
+    // Since 0.10.0.
     %24 = stablehlo.constant dense<[0.5, 2.0]> : tensor<2xf8E5M2FNUZ>
+    // Since 0.11.0.
     %25 = stablehlo.constant dense<[0.5, 2.0]> : tensor<2xf8E4M3B11FNUZ>
+    // Since 1.7.0.
     %26 = stablehlo.constant dense<[0.5, 2.0]> : tensor<2xf8E3M4>
+    // Since 1.7.0.
     %27 = stablehlo.constant dense<[0.5, 2.0]> : tensor<2xf8E4M3>
+    // Since 1.8.0.
     %28 = stablehlo.constant dense<[0.5, 2.0]> : tensor<2xf8E8M0FNU>
+    // Since 1.8.0.
     %29 = stablehlo.constant dense<[0.5, -6.0]> : tensor<2xf4E2M1FN>
+    // Since 1.8.0.
     %30 = stablehlo.constant dense<[0.5, -7.5]> : tensor<2xf6E2M3FN>
+    // Since 1.8.0.
     %31 = stablehlo.constant dense<[0.5, -28.0]> : tensor<2xf6E3M2FN>
     %32 = stablehlo.constant dense<> : tensor<0x3xf32>
     %33 = stablehlo.constant dense<1> : tensor<1x1xi32>
