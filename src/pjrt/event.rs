@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pjrt_sys::{
@@ -32,7 +33,9 @@ impl Event {
 /// Counts the callbacks of an event that have not returned yet.
 #[derive(Default)]
 struct Callbacks {
-    waiting: Mutex<usize>,
+    waiting: AtomicUsize,
+    /// Taken by who waits from its look at the number to its sleep, and by who wakes it.
+    lock: Mutex<()>,
     returned: Condvar,
 }
 
@@ -42,8 +45,8 @@ thread_local! {
 }
 
 impl Callbacks {
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for all of them. A callback that asks does not wait for itself.
@@ -51,9 +54,9 @@ impl Callbacks {
         if IN_CALLBACK.get() {
             return;
         }
-        let mut waiting = self.lock();
-        while *waiting > 0 {
-            waiting = self.returned.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock();
+        while self.waiting.load(Ordering::Acquire) > 0 {
+            guard = self.returned.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -63,15 +66,17 @@ struct Counted(Arc<Callbacks>);
 
 impl Counted {
     fn new(callbacks: Arc<Callbacks>) -> Self {
-        *callbacks.lock() += 1;
+        callbacks.waiting.fetch_add(1, Ordering::Relaxed);
         Self(callbacks)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        *self.0.lock() -= 1;
-        self.0.returned.notify_all();
+        if self.0.waiting.fetch_sub(1, Ordering::Release) == 1 {
+            drop(self.0.lock());
+            self.0.returned.notify_all();
+        }
     }
 }
 
