@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // prost writes one file for each package, which src/proto.rs includes:
     // $OUT_DIR/xla.rs and $OUT_DIR/tensorflow.profiler.rs.
     prost_build::Config::new().btree_map(["."]).compile_protos(&PROTOS, &["proto"])?;
+    // What the library is built against, to be compared with what it is loaded with.
+    println!("cargo:rustc-env=JAX_MPS_MLX_VERSION={}", env::var("DEP_MLX_VERSION")?);
     link_paths()
 }
 

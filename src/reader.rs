@@ -36,6 +36,14 @@ pub fn read(bytes: &[u8]) -> Result<Program, ReadError> {
     }
 }
 
+/// Checks the variable.
+///
+/// # Errors
+/// A reader of another name, or one that this build has not.
+pub fn check() -> Result<(), ReadError> {
+    choose(&std::env::var_os(VARIABLE).unwrap_or_default().to_string_lossy(), false).map(drop)
+}
+
 /// True for what a client of PJRT may mean as StableHLO text.
 pub fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| text.contains("module") || text.contains("func"))

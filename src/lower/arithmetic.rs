@@ -85,6 +85,7 @@ fn add(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     Ok(match element {
         ElementType::Bool => direct(mlx::logical_or),
         _ if element.is_small_integer() => binary(element, |a, b| a + b),
+        ElementType::BF16 => direct(mlx::bfloat16_add),
         _ => direct(mlx::add),
     })
 }
@@ -95,6 +96,7 @@ fn subtract(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         // Modulo 2, as XLA's i1 arithmetic.
         ElementType::Bool => direct(mlx::not_equal),
         _ if element.is_small_integer() => binary(element, |a, b| a - b),
+        ElementType::BF16 => direct(mlx::bfloat16_subtract),
         _ => direct(mlx::subtract),
     })
 }
@@ -104,6 +106,8 @@ fn multiply(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     Ok(match element {
         ElementType::Bool => direct(mlx::logical_and),
         _ if element.is_small_integer() => binary(element, |a, b| a * b),
+        _ if element.is_complex() => direct(complex::multiply),
+        ElementType::BF16 => direct(mlx::bfloat16_multiply),
         _ => direct(mlx::multiply),
     })
 }
@@ -115,6 +119,7 @@ fn divide(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         _ if element.is_complex() => binary(element, complex::divide),
         _ if element.is_signed_integer() => binary(element, divide_signed),
         _ if element.is_unsigned_integer() => binary(element, divide_unsigned),
+        ElementType::BF16 => direct(mlx::bfloat16_divide),
         _ => direct(mlx::divide),
     })
 }
@@ -209,6 +214,9 @@ fn negate(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let element = element(context, op)?;
     Ok(match element {
         ElementType::Bool => Lowered::one(|inputs, _| Ok(inputs[0].clone())),
+        _ if element.is_complex() => unary(element, complex::negate),
+        // By its bits: MLX's rounds once more, which costs a NaN its sign.
+        ElementType::F16 | ElementType::BF16 => unary(element, |a| (a.bits() ^ 0x8000i128).view(a.dtype())),
         _ => unary(element, |a| -a),
     })
 }

@@ -1,7 +1,9 @@
 //! batch_norm_inference, batch_norm_training, batch_norm_grad, by the formulas of the spec.
 #![forbid(unsafe_code)]
 
+use super::combiner::Combiner;
 use super::formula::Formula;
+use super::reduce::native;
 use super::{Context, LowerError, Lowered, Row};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Op, OpKind};
@@ -84,7 +86,9 @@ impl Layout {
         if self.axes.is_empty() {
             return a.clone();
         }
-        a.apply(|a, stream| mlx::sum_axes(&mlx::contiguous(a, stream)?, &self.axes, true, stream))
+        a.apply(|a, stream| {
+            mlx::reshape(&native::reduce(Combiner::Add, a, &self.axes, stream)?, &self.feature_shape, stream)
+        })
     }
 
     fn per_feature(&self, a: &Formula) -> mlx::Result<Array> {

@@ -86,11 +86,56 @@ pub fn greater(a: &Formula, b: &Formula) -> Formula {
     ar.equal(&br).select(&a.imag().greater(b.imag()), ar.greater(&br))
 }
 
-/// |z| without overflow on the way.
+/// z w = (ac - bd) + (ad + bc) i: the one product of complex numbers that lowerings use, since MLX's own on the CPU makes
+/// infinities of NaN.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn multiply(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
+    if stream.capabilities().plain_complex { mlx::multiply(a, b, stream) } else { mlx::complex_multiply(a, b, stream) }
+}
+
+/// Products over the axes, dropping them; on the CPU from 1 on in the order of the elements, as XLA has them.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn product(a: &Array, axes: &[i32], stream: Stream) -> mlx::Result<Array> {
+    if stream.capabilities().plain_complex {
+        return mlx::prod_axes(a, axes, false, stream);
+    }
+    let (rows, kept) = super::reduce::rows(a, axes, stream)?;
+    let columns = mlx::transpose(&rows, &[1, 0], stream)?;
+    mlx::reshape(&mlx::complex_products(&columns, false, stream)?, &kept, stream)
+}
+
+/// Products along an axis up to each element, from 1 on.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn cumulative_product(a: &Array, axis: i32, reverse: bool, stream: Stream) -> mlx::Result<Array> {
+    if stream.capabilities().plain_complex {
+        return mlx::cumprod(a, axis, reverse, true, stream);
+    }
+    let last = a.rank() as i32 - 1;
+    let mut order: Vec<i32> = (0..=last).collect();
+    order.swap(axis as usize, last as usize);
+    let turn = |a: &Array| if reverse { super::sort::reversed(a, last, stream) } else { Ok(a.clone()) };
+    let rows = turn(&mlx::transpose(a, &order, stream)?)?;
+    mlx::transpose(&turn(&mlx::complex_products(&rows, true, stream)?)?, &order, stream)
+}
+
+/// -z, zeros included.
+pub fn negate(z: &Formula) -> Formula {
+    if z.stream().capabilities().negates_complex_zeros {
+        return -z;
+    }
+    of_parts(&-z.real(), &-z.imag())
+}
+
+/// |z| without overflow on the way; NaN where either part is.
 pub fn abs(z: &Formula) -> Formula {
-    let magnitude = z.apply(mlx::abs);
     if z.stream().capabilities().safe_complex {
-        return magnitude;
+        return z.apply(mlx::complex_abs);
     }
     let (re, im) = (z.real().abs(), z.imag().abs());
     let (large, small) = (re.maximum(&im), re.minimum(&im));
@@ -100,6 +145,32 @@ pub fn abs(z: &Formula) -> Formula {
     plain.select(&large, magnitude)
 }
 
+/// The square root in the right half of the plane: the part that does not cancel from the root of a sum, the other from
+/// their product, im / 2.
+pub fn sqrt(z: &Formula) -> Formula {
+    if z.stream().capabilities().precise_complex_sqrt {
+        return z.sqrt();
+    }
+    let (x, y) = (z.real(), z.imag());
+    // Halves of the sum: it may overflow.
+    let large = ((abs(z) * 0.5) + x.abs() * 0.5).sqrt();
+    let large = large.or_where(&x.is_inf(), f64::INFINITY);
+    let small = (&y / &large * 0.5).or_where(&large.equal(0.0), 0.0);
+    let right = x.greater_equal(0.0);
+    let re = right.select(&large, small.abs());
+    let im = right.select(&small, large.abs()).copysign(&y);
+    let (re, im) = (re.or_where(&y.is_inf(), f64::INFINITY), y.is_inf().select(&y, im));
+    of_parts(&re, &im)
+}
+
+/// ln |z| + i arg z. MLX's GPU code squares the parts.
+pub fn log(z: &Formula) -> Formula {
+    if z.stream().capabilities().safe_complex {
+        return z.log();
+    }
+    of_parts(&abs(z).log(), &z.imag().arctan2(z.real()))
+}
+
 /// z / |z|, 0 for 0.
 pub fn sign(z: &Formula) -> Formula {
     let magnitude = abs(z);
@@ -107,9 +178,9 @@ pub fn sign(z: &Formula) -> Formula {
     z.equal(0.0).select(z, sign)
 }
 
-/// a / b. MLX's GPU code squares the parts of b: Smith's method does not overflow.
+/// a / b by Smith's method. MLX's GPU code squares the parts of b, and may overflow.
 pub fn divide(a: &Formula, b: &Formula) -> Formula {
-    if a.stream().capabilities().safe_complex { a / b } else { divide_by_parts(a, b) }
+    if a.stream().capabilities().safe_complex { a.apply2(b, mlx::complex_divide) } else { divide_by_parts(a, b) }
 }
 
 fn divide_by_parts(a: &Formula, b: &Formula) -> Formula {
@@ -121,23 +192,22 @@ fn divide_by_parts(a: &Formula, b: &Formula) -> Formula {
     let ratio = &di / &dr;
     let scale = &dr + &di * &ratio;
     let (re, im) = ((&nr + &ni * &ratio) / &scale, (&ni - &nr * &ratio) / &scale);
-    // C's rules for a zero divisor, and for infinities.
-    let zero = dr.equal(0.0);
-    let infinite = dr.is_inf();
-    let sign = dr.constant(1.0).copysign(&br);
-    let re = zero.select(&(&ar / (&sign * 0.0)), re);
-    let im = zero.select(&(&ai / (&sign * 0.0)), im);
-    let vanishes = both(&infinite, &both(&ar.is_finite(), &ai.is_finite()));
-    let re = vanishes.select(&re.constant(0.0).copysign(&(&ar * &br.sign_number() + &ai * &bi.sign_number())), re);
-    let im = vanishes.select(&im.constant(0.0).copysign(&(&ai * &br.sign_number() - &ar * &bi.sign_number())), im);
-    // An infinite dividend stays infinite where the formula gives NaN twice.
-    let diverges = both(&either(&ar.is_inf(), &ai.is_inf()), &both(&br.is_finite(), &bi.is_finite()));
-    let diverges = both(&diverges, &both(&re.is_nan(), &im.is_nan()));
+    // C's rules for a zero divisor and for infinities, where the formula gives NaN twice.
+    let lost = both(&re.is_nan(), &im.is_nan());
+    let finite = |x: &Formula, y: &Formula| both(&x.is_finite(), &y.is_finite());
+    let infinite = |x: &Formula, y: &Formula| either(&x.is_inf(), &y.is_inf());
+    let vanishes = both(&lost, &both(&infinite(&br, &bi), &finite(&ar, &ai)));
     let unit = |x: &Formula| x.is_inf().select(&x.constant(1.0), 0.0).copysign(x);
+    let (ur, ui) = (unit(&br), unit(&bi));
+    let re = vanishes.select(&((&ar * &ur + &ai * &ui) * 0.0), re);
+    let im = vanishes.select(&((&ai * &ur - &ar * &ui) * 0.0), im);
+    let diverges = both(&lost, &both(&infinite(&ar, &ai), &finite(&br, &bi)));
     let (ur, ui) = (unit(&ar), unit(&ai));
     let re = diverges.select(&((&ur * &br + &ui * &bi) * f64::INFINITY), re);
     let im = diverges.select(&((&ui * &br - &ur * &bi) * f64::INFINITY), im);
-    of_parts(&re, &im)
+    let zero = both(&lost, &b.equal(0.0));
+    let infinity = br.constant(f64::INFINITY).copysign(&br);
+    of_parts(&zero.select(&(&ar * &infinity), re), &zero.select(&(&ai * &infinity), im))
 }
 
 fn both(a: &Formula, b: &Formula) -> Formula {
@@ -154,24 +224,27 @@ pub fn power(a: &Formula, b: &Formula) -> Formula {
     let magnitude = abs(a);
     let argument = a.imag().arctan2(a.real());
     let size = magnitude.power(&c) * real_exp(&-(&d * &argument));
-    let logarithm = magnitude.log();
-    // 0 · -inf would be NaN: a real exponent turns by c arg a alone.
-    let turn = d.equal(0.0).select(&d, &d * &logarithm) + &c * &argument;
+    let turn = &c * &argument + &d * &magnitude.log();
     let general = of_parts(&(&size * cos(&turn)), &(&size * sin(&turn)));
-    let zero = magnitude.equal(0.0);
-    // 0^0 = 1, 0^positive = 0, and nothing else of 0 is defined.
-    let one = either(&b.equal(0.0), &a.equal(1.0));
-    let nothing = both(&zero, &both(&c.greater(0.0), &d.equal(0.0)));
+    // Kahan's choices, as XLA has them: 0^0 = 1^b = 1, 0^c = 0 and inf^c = inf for c > 0, inf^c = 0 for c < 0.
+    let real_exponent = d.equal(0.0);
+    let positive = both(&real_exponent, &c.greater(0.0));
+    let infinite = both(&a.real().equal(f64::INFINITY), &a.imag().equal(0.0));
+    let one = either(&both(&real_exponent, &c.equal(0.0)), &a.equal(1.0));
+    let nothing =
+        either(&both(&magnitude.equal(0.0), &positive), &both(&infinite, &both(&real_exponent, &c.less(0.0))));
     let result = nothing.select(&a.constant(0.0), general);
-    one.select(&a.constant(1.0), result)
+    let result = one.select(&a.constant(1.0), result);
+    both(&infinite, &positive).select(&a.constant(f64::INFINITY), result)
 }
 
 /// -i log((b + i a) / sqrt(a² + b²)).
 pub fn atan2(a: &Formula, b: &Formula) -> Formula {
+    let times = |a: &Formula, b: &Formula| a.apply2(b, multiply);
     let zero = a.real().constant(0.0);
-    let i = of_parts(&zero, &zero.constant(1.0));
-    let quotient = divide(&(b + &i * a), &(a * a + b * b).sqrt());
-    -(i * quotient.log())
+    let i = |sign: f64| of_parts(&zero, &zero.constant(sign));
+    let quotient = divide(&(b + times(&i(1.0), a)), &sqrt(&(times(b, b) + times(a, a))));
+    times(&i(-1.0), &log(&quotient))
 }
 
 /// e^z = eˣ cos y + i eˣ sin y, with XLA's NaN where C's function has zeros or infinities: for an infinite y.
@@ -187,14 +260,16 @@ pub fn exp(z: &Formula) -> Formula {
 pub fn tan(z: &Formula) -> Formula {
     let tan = z.tan();
     let lost = both(&z.imag().equal(0.0), &not_finite(&z.real()));
-    of_parts(&tan.real(), &lost.select(&tan.real(), tan.imag()))
+    // XLA's has no -0 there.
+    of_parts(&(tan.real() + 0.0), &lost.select(&tan.real(), tan.imag()))
 }
 
 /// As MLX has it, but NaN in both parts where the imaginary axis has no value, as in XLA.
 pub fn tanh(z: &Formula) -> Formula {
     let tanh = z.tanh();
     let lost = both(&z.real().equal(0.0), &not_finite(&z.imag()));
-    of_parts(&lost.select(&tanh.imag(), tanh.real()), &tanh.imag())
+    // XLA's has no -0 there.
+    of_parts(&lost.select(&tanh.imag(), tanh.real()), &(tanh.imag() + 0.0))
 }
 
 /// True for infinities and NaN.
@@ -208,9 +283,9 @@ pub fn expm1(z: &Formula) -> Formula {
     let half = sin(&(&y * 0.5));
     let re = x.expm1() * cos(&y) - &half * &half * 2.0;
     let im = real_exp(&x) * sin(&y);
-    // On the real axis inf · 0 is not meant.
+    // On the real axis inf · 0 is not meant, and XLA has no -0.
     let real = y.equal(0.0);
-    of_parts(&real.select(&x.expm1(), re), &real.select(&y, im))
+    of_parts(&(real.select(&x.expm1(), re) + 0.0), &im.or_where(&real, 0.0))
 }
 
 /// |z|^(-1/2) at half the opposite angle.
@@ -218,11 +293,14 @@ pub fn rsqrt(z: &Formula) -> Formula {
     let size = abs(z).rsqrt();
     let angle = z.imag().arctan2(z.real()) * -0.5;
     let (re, im) = (&size * cos(&angle), &size * sin(&angle));
-    // 0: inf + NaN i, as XLA has it; an infinite number: 0.
-    let infinite = either(&z.real().is_inf(), &z.imag().is_inf());
+    // 0: inf + NaN i, as XLA has it; an infinite number: zeros of the signs of an infinite re, and of -im.
+    let (x, y) = (z.real(), z.imag());
+    let infinite = either(&x.is_inf(), &y.is_inf());
     let zero = z.equal(0.0);
-    let re = zero.select(&re.constant(f64::INFINITY), infinite.select(&re.constant(0.0), re));
-    let im = zero.select(&im.constant(f64::NAN), infinite.select(&im.constant(0.0), im));
+    let nothing = re.constant(0.0);
+    let signed = x.is_inf().select(&nothing.copysign(&x), 0.0);
+    let re = zero.select(&re.constant(f64::INFINITY), infinite.select(&signed, re));
+    let im = zero.select(&im.constant(f64::NAN), infinite.select(&-nothing.copysign(&y), im));
     of_parts(&re, &im)
 }
 

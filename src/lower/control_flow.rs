@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::context::Region;
-use super::{Context, LowerError, Lowered, Plan, Row};
+use super::{Context, LowerError, Lowered, Plan, Row, host_transfer};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Binary, Block, Direction, Literal, Op, OpKind, ValueId};
 
@@ -161,9 +161,12 @@ fn wraps_at(array: &Array) -> i128 {
     }
 }
 
-/// The process does not wait for loops when it ends.
+/// Neither the process waits for loops when it ends, nor the caller of a program that the user interrupts.
 fn go_on() -> mlx::Result<()> {
-    if mlx::shutdown::requested() { Err(mlx::Error::new("the process is ending")) } else { Ok(()) }
+    if mlx::shutdown::requested() {
+        return Err(mlx::Error::new("the process is ending"));
+    }
+    if host_transfer::is_stopped() { Err(mlx::Error::new("the program was interrupted")) } else { Ok(()) }
 }
 
 struct Loop {

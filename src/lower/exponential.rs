@@ -50,7 +50,7 @@ fn exponential_minus_one(context: &mut Context<'_>, op: &Op) -> Result<Lowered, 
 }
 
 fn log(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
-    either(context, op, Formula::log, Formula::log)
+    either(context, op, Formula::log, complex::log)
 }
 
 fn log_plus_one(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
@@ -67,7 +67,7 @@ fn logistic(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
 }
 
 fn sqrt(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
-    either(context, op, Formula::sqrt, Formula::sqrt)
+    either(context, op, Formula::sqrt, complex::sqrt)
 }
 
 fn rsqrt(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {

@@ -59,3 +59,35 @@ pub fn to_keys_with_nan(a: &Array, nan_last: bool, stream: Stream) -> mlx::Resul
     let (greatest, least) = limits(keys.dtype())?;
     mlx::select(&mlx::isnan(a, stream)?, if nan_last { &greatest } else { &least }, &keys, stream)
 }
+
+/// Greatest or least floats with -0 below 0: MLX's own, which take the two zeros for equal. `extrema` makes them, of
+/// floats and of integers.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn with_order_of_zeros(
+    a: &Array,
+    extrema: impl Fn(&Array) -> mlx::Result<Array>,
+    stream: Stream,
+) -> mlx::Result<Array> {
+    let plain = extrema(a)?;
+    let Some(dtype) = key_dtype(a.dtype()) else { return Ok(plain) };
+    // Where a zero is the greatest, all others have their sign bit set: as integers they are negative, and only 0 is
+    // not. Where it is the least, no other has it, and only -0 is negative.
+    let bits = extrema(&mlx::view(a, dtype, stream)?)?;
+    let sign = mlx::bitwise_and(&bits, &limits(dtype)?.1, stream)?;
+    let zero = mlx::zeros(&[], a.dtype(), stream)?;
+    mlx::select(&mlx::equal(&plain, &zero, stream)?, &mlx::view(&sign, a.dtype(), stream)?, &plain, stream)
+}
+
+/// The greater of two floats, or the lesser, with -0 below 0.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn extremum(greater: bool, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
+    let plain = if greater { mlx::maximum(a, b, stream)? } else { mlx::minimum(a, b, stream)? };
+    let Some(dtype) = key_dtype(a.dtype()) else { return Ok(plain) };
+    let (a_bits, b_bits) = (mlx::view(a, dtype, stream)?, mlx::view(b, dtype, stream)?);
+    let bits = if greater { mlx::bitwise_and } else { mlx::bitwise_or }(&a_bits, &b_bits, stream)?;
+    mlx::select(&mlx::equal(a, b, stream)?, &mlx::view(&bits, a.dtype(), stream)?, &plain, stream)
+}

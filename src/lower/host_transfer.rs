@@ -29,6 +29,11 @@ pub trait HostTransfers {
     /// # Errors
     /// As [`Self::send`].
     fn receive(&self, channel: i64, bytes: usize) -> Result<Vec<u8>, String>;
+
+    /// Whether the host no longer wants the run to go on.
+    fn is_stopped(&self) -> bool {
+        false
+    }
 }
 
 thread_local! {
@@ -52,6 +57,11 @@ fn current() -> mlx::Result<Rc<dyn HostTransfers>> {
     CURRENT
         .with_borrow(Clone::clone)
         .ok_or_else(|| mlx::Error::new("the caller of the program passed no send and recv callbacks"))
+}
+
+/// Whether the host of this thread's run no longer wants it to go on.
+pub(super) fn is_stopped() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|transfers| transfers.is_stopped()))
 }
 
 fn channel(context: &Context<'_>, op: &Op, transfer: &HostTransfer) -> Result<i64, LowerError> {

@@ -46,14 +46,31 @@ pub struct Capabilities {
     pub native_convolution: bool,
     /// Whether products of f16 and bf16 keep their sums in f32.
     pub half_products_in_f32: bool,
+    /// Greatest number of floats whose sum or product, or each of a scan's, the backend may be left to make: into one
+    /// accumulator, whose error grows with their number. Metal and CUDA divide reductions among at least 32 lanes of a
+    /// group and, above some thousands of elements, among many groups; their scans go by blocks of some thousands.
+    pub longest_sum: usize,
     /// Whether |z| and z / w of complex numbers are free of overflow on the way.
     pub safe_complex: bool,
+    /// Whether z w is (ac - bd) + (ad + bc) i whatever the parts hold: Metal's kernels have it so, CUDA's by
+    /// LIBCUDACXX_ENABLE_SIMPLIFIED_COMPLEX_OPERATIONS; the CPU has `std::complex`, which makes infinities of NaN.
+    pub plain_complex: bool,
+    /// Whether -z of complex numbers negates zeros too; CUDA's kernel subtracts from 0.
+    pub negates_complex_zeros: bool,
+    /// Whether the square root of complex numbers is good for negative real parts: Metal's kernel takes the root of
+    /// |z| + re, of which nothing may be left, and CUDA's the cosine of half the angle.
+    pub precise_complex_sqrt: bool,
+    /// Whether the sign of a NaN outlives rounding to bf16, or MLX's own arithmetic is used all the same: for GPUs there
+    /// is nothing better.
+    pub bfloat16_nan_signs: bool,
     /// Whether powers follow C for NaN and infinities (`x^0 = 1^y = 1`).
     pub c_powers: bool,
     /// Whether f32's elementary functions may take their way through f64 and expm1, which is precise on the host's
     /// processor.
     pub precise_host_math: bool,
 }
+
+const LONGEST_SUM_ON_CPU: usize = 32;
 
 const CPU: Capabilities = Capabilities {
     backend: Backend::Cpu,
@@ -69,7 +86,12 @@ const CPU: Capabilities = Capabilities {
     irfft_ignores_imaginary: true,
     native_convolution: false,
     half_products_in_f32: false,
+    longest_sum: LONGEST_SUM_ON_CPU,
     safe_complex: true,
+    plain_complex: false,
+    negates_complex_zeros: true,
+    precise_complex_sqrt: true,
+    bfloat16_nan_signs: false,
     c_powers: true,
     precise_host_math: true,
 };
@@ -89,7 +111,12 @@ const METAL: Capabilities = Capabilities {
     irfft_ignores_imaginary: false,
     native_convolution: true,
     half_products_in_f32: true,
+    longest_sum: usize::MAX,
     safe_complex: false,
+    plain_complex: true,
+    negates_complex_zeros: true,
+    precise_complex_sqrt: false,
+    bfloat16_nan_signs: true,
     c_powers: false,
     precise_host_math: false,
 };
@@ -101,13 +128,21 @@ const CUDA: Capabilities = Capabilities {
     borrows_host_memory: false,
     index_arrays: 20,
     fft_length: i32::MAX,
+    negates_complex_zeros: false,
     ..METAL
 };
 
 /// The table for a GPU whose part the host's processor plays: placements and refusals of the GPU, but the precise
-/// functions and the allocator of what computes in the end.
+/// functions, the sums, the products and the allocator of what computes in the end.
 const fn in_place_of(gpu: Capabilities) -> Capabilities {
-    Capabilities { precise_host_math: true, reports_refused_memory: false, ..gpu }
+    Capabilities {
+        precise_host_math: true,
+        longest_sum: LONGEST_SUM_ON_CPU,
+        plain_complex: false,
+        bfloat16_nan_signs: false,
+        reports_refused_memory: false,
+        ..gpu
+    }
 }
 
 const METAL_ON_CPU: Capabilities = in_place_of(METAL);
@@ -117,6 +152,14 @@ impl Backend {
     /// The backend behind MLX's GPU on this system.
     pub fn of_gpu() -> Self {
         if cfg!(target_os = "macos") { Self::Metal } else { Self::Cuda }
+    }
+
+    /// The backend that memory comes from, whatever computes: Metal on macOS, the CPU's too.
+    pub fn of_allocator() -> Self {
+        match Self::of_gpu() {
+            Self::Cuda if !super::Stream::is_available(super::DeviceKind::Gpu) => Self::Cpu,
+            backend => backend,
+        }
     }
 
     /// The backend called `cpu`, `metal` or `cuda`.
@@ -181,8 +224,15 @@ mod tests {
         for backend in [Backend::Metal, Backend::Cuda] {
             let (real, played) = (backend.capabilities(false), backend.capabilities(true));
             assert!(!real.precise_host_math && !real.holds(Dtype::Float64));
-            assert!(real.reports_refused_memory);
-            let expected = Capabilities { precise_host_math: true, reports_refused_memory: false, ..real.clone() };
+            assert!(real.reports_refused_memory && real.longest_sum == usize::MAX);
+            let expected = Capabilities {
+                precise_host_math: true,
+                longest_sum: LONGEST_SUM_ON_CPU,
+                plain_complex: false,
+                bfloat16_nan_signs: false,
+                reports_refused_memory: false,
+                ..real.clone()
+            };
             assert_eq!(*played, expected);
         }
     }

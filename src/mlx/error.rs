@@ -21,10 +21,22 @@ impl Error {
     /// True when MLX could not allocate.
     pub fn is_out_of_memory(&self) -> bool {
         let text = &self.message;
-        // "[malloc] Unable to allocate", "[metal::malloc] Resource limit"; Metal's own word for it ends a command buffer.
-        ["malloc] ", "Unable to allocate", "kIOGPUCommandBufferCallbackErrorOutOfMemory"]
-            .iter()
-            .any(|part| text.contains(part))
+        // "[malloc] Unable to allocate", "[metal::malloc] Resource limit"; Metal's own word for it ends a command buffer;
+        // CUDA's follows the call that failed: "cudaMallocAsync(&data, size, stream) failed: out of memory"; C++'s.
+        let words = [
+            "malloc] ",
+            "Unable to allocate",
+            "kIOGPUCommandBufferCallbackErrorOutOfMemory",
+            "failed: out of memory",
+            "ALLOC_FAILED",
+            "std::bad_alloc",
+        ];
+        words.iter().any(|part| text.contains(part))
+    }
+
+    /// True when it tells of a command buffer of Metal's: MLX throws such an error in whatever it encodes next.
+    pub(super) fn is_of_an_earlier_launch(&self) -> bool {
+        self.message.starts_with("[METAL] Command buffer execution failed")
     }
 }
 
@@ -47,8 +59,8 @@ unsafe extern "C" fn record(message: *const c_char, _data: *mut c_void) {
 pub(super) fn install_handler() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // mlx-rs installs its own handler at its first fallible call; let it, so that ours stays the last.
-        drop(mlx_rs::Array::from_bool(false).clone());
+        // Before anything that can fail. mlx-rs would install its own at its first fallible call, of which there is none:
+        // it only holds handles here.
         // SAFETY: `record` has the declared signature, needs no data and never unwinds.
         unsafe { mlx_sys::mlx_set_error_handler(Some(record), std::ptr::null_mut(), None) };
     });
@@ -76,9 +88,15 @@ mod tests {
             "[metal::malloc] Attempting to allocate 5 bytes which is greater than the maximum allowed buffer size of 4 bytes.",
             "[metal::malloc] Resource limit (499000) exceeded.",
             "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory).",
+            "cudaMallocAsync(&data, size, stream) failed: out of memory",
+            "cudaGraphInstantiate(&handle_, graph, nullptr, nullptr, 0) failed: out of memory",
+            "std::bad_alloc",
         ] {
             assert!(Error::new(message).is_out_of_memory(), "{message}");
         }
         assert!(!Error::new("[matmul] shapes do not fit").is_out_of_memory());
+        assert!(
+            !Error::new("cudaGraphLaunch(graph_exec, stream_) failed: an illegal memory access").is_out_of_memory()
+        );
     }
 }

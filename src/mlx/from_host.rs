@@ -2,10 +2,14 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
+use std::sync::mpsc::{SendError, Sender, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::array::{Array, Dtype};
 use super::error::{self, Error, Result};
+use super::{Backend, autorelease_pool, memory};
 
 /// Elements of the host that become an array's.
 ///
@@ -44,6 +48,8 @@ pub struct Lent {
 impl Lent {
     /// What a GPU maps: whole pages of the largest size that there is on Apple's processors.
     const PAGE: usize = 16 << 10;
+    /// Less is copied sooner than mapped.
+    const LEAST: usize = 1 << 20;
 
     /// `length` bytes at `data`; `release` is called once, on any thread, when nobody reads them any more.
     ///
@@ -55,17 +61,44 @@ impl Lent {
 
     /// Whether such memory can be taken without a copy.
     pub fn fits(data: *const u8, length: usize) -> bool {
-        length > 0 && data.addr().is_multiple_of(Self::PAGE) && length.is_multiple_of(Self::PAGE)
+        length >= Self::LEAST && data.addr().is_multiple_of(Self::PAGE) && length.is_multiple_of(Self::PAGE)
     }
 }
 
-/// What MLX calls when it lets go of the memory.
+type Release = Box<dyn FnOnce() + Send>;
+
+/// What MLX calls when it lets go of the memory: on any thread, inside of an evaluation even. What the lender does then may
+/// want the evaluation lock, or Python's, so it is done elsewhere.
 unsafe extern "C" fn release(payload: *mut c_void) {
     // SAFETY: the payload of `Array::from_lent`, which MLX hands back once.
-    let release = unsafe { Box::from_raw(payload.cast::<Box<dyn FnOnce() + Send>>()) };
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(*release)).is_err() {
+    let release = unsafe { Box::from_raw(payload.cast::<Release>()) };
+    if let Err(SendError(release)) = releases().send(*release) {
+        call(release);
+    }
+}
+
+fn call(release: Release) {
+    if catch_unwind(AssertUnwindSafe(release)).is_err() {
         tracing::error!("a panic while memory of the host was given back");
     }
+}
+
+/// To a thread that gives memory back. One sender for the process: where there is no thread, its receiver is gone.
+fn releases() -> Sender<Release> {
+    static SENDER: OnceLock<Mutex<Sender<Release>>> = OnceLock::new();
+    let sender = SENDER.get_or_init(|| {
+        let (sender, receiver) = channel::<Release>();
+        let spawned = std::thread::Builder::new().name("jax-mps-releases".into()).spawn(move || {
+            for release in receiver {
+                autorelease_pool(|| call(release));
+            }
+        });
+        if let Err(error) = spawned {
+            tracing::error!("no thread to give memory of the host back: {error}");
+        }
+        Mutex::new(sender)
+    });
+    sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Bytes of a shape; None when there are too many.
@@ -94,14 +127,12 @@ impl Array {
         error::install_handler();
         let length = bytes.length();
         check_length(length, shape, dtype)?;
-        let array = Array::build(|raw| {
-            // SAFETY: the shape is a slice; the empty handle is replaced by the new one, of which this is the owner.
-            unsafe {
-                let made = mlx_sys::jax_mps_array_new_unwritten(shape.as_ptr(), shape.len() as c_int, dtype.raw());
-                let failed = made.ctx.is_null();
-                *raw = made;
-                c_int::from(failed)
+        let array = Array::unwritten(shape, dtype).or_else(|error| {
+            if !error.is_out_of_memory() {
+                return Err(error);
             }
+            memory::clear_cache()?;
+            Array::unwritten(shape, dtype)
         })?;
         if length > 0 {
             let data = array.data()?.cast_mut();
@@ -116,6 +147,18 @@ impl Array {
         Ok(array)
     }
 
+    fn unwritten(shape: &[i32], dtype: Dtype) -> Result<Array> {
+        Array::build(|raw| {
+            // SAFETY: the shape is a slice; the empty handle is replaced by the new one, of which this is the owner.
+            unsafe {
+                let made = mlx_sys::jax_mps_array_new_unwritten(shape.as_ptr(), shape.len() as c_int, dtype.raw());
+                let failed = made.ctx.is_null();
+                *raw = made;
+                c_int::from(failed)
+            }
+        })
+    }
+
     /// An array of row-major little-endian bytes.
     ///
     /// # Errors
@@ -124,9 +167,9 @@ impl Array {
         Array::from_host(bytes, shape, dtype, |_| ())
     }
 
-    /// An array in the host's own memory where MLX's device can read it in place (Metal), else of a copy; then the
-    /// memory is given back at once. MLX must never hold the last reference while it builds on such an array: it would
-    /// write its next result there.
+    /// An array in the host's own memory where MLX's device can read it in place (Metal; the host's processor, in its
+    /// place), else of a copy; then the memory is given back at once. MLX writes its next result into an array that only it
+    /// holds if it owns the memory, and it does not own this (`array::is_donatable`).
     ///
     /// # Errors
     /// When the byte count is not that of the shape, or memory is short.
@@ -134,17 +177,13 @@ impl Array {
         error::install_handler();
         check_length(lent.length, shape, dtype)?;
         let payload = Box::into_raw(Box::new(lent.release)).cast::<c_void>();
-        // SAFETY: the memory stays as it is until the payload is given back, as the lender promised.
-        let raw = unsafe {
-            mlx_sys::mlx_array_new_data_managed_payload(
-                lent.data,
-                shape.as_ptr(),
-                shape.len() as c_int,
-                dtype.raw(),
-                payload,
-                Some(release),
-            )
+        let in_place = match Backend::of_allocator() {
+            Backend::Cpu => mlx_sys::jax_mps_array_new_lent,
+            Backend::Metal | Backend::Cuda => mlx_sys::mlx_array_new_data_managed_payload,
         };
+        // SAFETY: the memory stays as it is until the payload is given back, as the lender promised.
+        let raw =
+            unsafe { in_place(lent.data, shape.as_ptr(), shape.len() as c_int, dtype.raw(), payload, Some(release)) };
         if raw.ctx.is_null() {
             return Err(error::last());
         }
@@ -157,7 +196,9 @@ impl Array {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
 
+    use super::super::{Stream, add, evaluation_lock};
     use super::*;
 
     #[test]
@@ -198,7 +239,17 @@ mod tests {
         // SAFETY: the memory lives until the release.
         let array = Array::from_lent(unsafe { Lent::new(memory.as_ptr(), 8, release) }, &[8], Dtype::Uint8).unwrap();
         assert_eq!(array.as_bytes().unwrap(), [5; 8]);
+        assert!(std::ptr::eq(array.data().unwrap(), memory.as_ptr()));
+        // Into memory of its own, even from an array that nobody else holds.
+        let stream = Stream::cpu().unwrap();
+        let sum = add(&array, &array, stream).unwrap();
         drop(array);
+        stream.evaluate(&[&sum]).unwrap();
+        assert_eq!((sum.as_bytes().unwrap(), memory.as_slice()), (&[10; 8][..], &[5; 8][..]));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while count.load(Ordering::Relaxed) == 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert_eq!(count.load(Ordering::Relaxed), 1);
         // SAFETY: as above.
         let lent = unsafe { Lent::new(memory.as_ptr(), 8, Box::new(|| ())) };
@@ -206,11 +257,31 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_pages_are_lent() {
+    fn the_lender_may_evaluate_where_memory_is_given_back() {
+        let (sender, receiver) = channel();
+        let memory = Arc::new(vec![5u8; 8]);
+        let held = memory.clone();
+        let release = Box::new(move || {
+            drop(evaluation_lock());
+            drop(held);
+            sender.send(std::thread::current().name().map(str::to_owned)).unwrap();
+        });
+        // SAFETY: the memory lives until the release.
+        let array = Array::from_lent(unsafe { Lent::new(memory.as_ptr(), 8, release) }, &[8], Dtype::Uint8).unwrap();
+        let guard = evaluation_lock();
+        drop(array);
+        drop(guard);
+        let name = receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(name.as_deref(), Some("jax-mps-releases"));
+    }
+
+    #[test]
+    fn only_many_whole_pages_are_lent() {
         let page = std::ptr::without_provenance::<u8>(Lent::PAGE);
-        assert!(Lent::fits(page, 2 * Lent::PAGE));
-        assert!(!Lent::fits(page, Lent::PAGE + 4));
-        assert!(!Lent::fits(page.wrapping_add(64), Lent::PAGE));
+        assert!(Lent::fits(page, Lent::LEAST));
+        assert!(!Lent::fits(page, Lent::LEAST - Lent::PAGE));
+        assert!(!Lent::fits(page, Lent::LEAST + 4));
+        assert!(!Lent::fits(page.wrapping_add(64), Lent::LEAST));
         assert!(!Lent::fits(page, 0));
     }
 }

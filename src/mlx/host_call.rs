@@ -1,6 +1,6 @@
 //! Steps of MLX's graph that run Rust on the host: for what MLX has no function for.
 //!
-//! Nothing blocks: the function runs when the graph is evaluated, on a thread of MLX's CPU stream.
+//! Nothing blocks, but on CUDA: the function runs when the graph is evaluated, on a thread of MLX's CPU stream.
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +37,7 @@ pub fn host_call(
     let data: *mut Arc<HostFunction> = Box::into_raw(Box::new(function.clone()));
     // SAFETY: the slices live during the call and have the lengths that they are passed with; `data` is what `run` and
     // `release` expect, and the call takes it over.
-    vector(|results| unsafe {
+    let results = vector(|results| unsafe {
         mlx_sys::jax_mps_host_call(
             results,
             handles.as_ptr(),
@@ -52,7 +52,9 @@ pub fn host_call(
             Some(release),
             stream.raw(),
         )
-    })
+    })?;
+    stream.finish_on_host(&results)?;
+    Ok(results)
 }
 
 unsafe extern "C" fn release(data: *mut c_void) {

@@ -55,6 +55,7 @@ fn set(call: unsafe extern "C" fn(*mut usize, usize) -> std::ffi::c_int, bytes: 
 /// # Errors
 /// As [`active`].
 pub fn set_cache_limit(bytes: usize) -> Result<usize> {
+    let _guard = quiet()?;
     set(mlx_sys::mlx_set_cache_limit, bytes)
 }
 
@@ -76,12 +77,20 @@ pub fn reset_peak() -> Result<()> {
     error::check(unsafe { mlx_sys::mlx_reset_peak_memory() })
 }
 
+/// MLX waits for the host's processor before it gives memory back, and takes the errors of its tasks on the way: so that is
+/// done while nobody schedules any, and after those scheduled have ended.
+fn quiet() -> Result<std::sync::MutexGuard<'static, ()>> {
+    super::stream::wait_for_host()?;
+    Ok(super::evaluation_lock())
+}
+
 /// Gives cached memory back to the system.
 ///
 /// # Errors
 /// As [`active`].
 pub fn clear_cache() -> Result<()> {
     error::install_handler();
+    let _guard = quiet()?;
     // SAFETY: no arguments.
     error::check(unsafe { mlx_sys::mlx_clear_cache() })
 }

@@ -6,6 +6,7 @@ mod array;
 mod autorelease;
 mod capabilities;
 mod capture;
+mod elementwise;
 mod error;
 mod failures;
 mod fork;
@@ -13,6 +14,9 @@ mod from_host;
 mod host_call;
 mod host_view;
 mod info;
+pub mod interpreter;
+mod launch;
+mod main_thread;
 pub mod memory;
 mod ops;
 mod ops_shape;
@@ -26,16 +30,22 @@ pub use autorelease::autorelease_pool;
 pub use autorelease::open_pools;
 pub use capabilities::{Backend, Capabilities};
 pub use capture::Capture;
+pub use elementwise::{
+    bfloat16_add, bfloat16_divide, bfloat16_multiply, bfloat16_subtract, complex_abs, complex_divide, complex_multiply,
+    complex_products,
+};
 pub use error::{Error, Result};
+pub use failures::{Reach, anything_failed};
 pub use fork::{is_forked_child, watch_for_forks};
 pub use from_host::{HostBytes, Lent};
 pub use host_call::{HostFunction, host_call};
 pub use host_view::for_host;
 pub use info::{Fact, device_facts, gpu_name, version};
+pub use launch::Launch;
 pub use ops::*;
 pub use ops_shape::*;
-pub use stream::{DeviceKind, Launch, Stream, evaluation_lock};
-pub use thread::thread_number;
+pub use stream::{DeviceKind, Stream, evaluation_lock, run_program};
+pub use thread::{own_thread, thread_number};
 
 /// Results of a function or of a step: nearly always one.
 pub type Arrays = smallvec::SmallVec<[Array; 2]>;

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 
 use super::array::{Array, Dtype};
+use super::elementwise::to_bfloat16;
 use super::error::{self, Result};
 use super::{Arrays, Stream};
 
@@ -109,11 +110,14 @@ pub fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result
     stream.build(|result| unsafe { mlx_sys::mlx_where(result, condition.raw(), x.raw(), y.raw(), stream.raw()) })
 }
 
-/// `mlx::core::astype`; no saturation: see the lowering of convert.
+/// `mlx::core::astype`; no saturation: see the lowering of convert. A NaN of f32 keeps its sign as bf16 on the CPU.
 ///
 /// # Errors
 /// What MLX refuses.
 pub fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
+    if dtype == Dtype::Bfloat16 && !stream.capabilities().bfloat16_nan_signs && a.dtype() == Dtype::Float32 {
+        return to_bfloat16(a, stream);
+    }
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_astype(result, a.raw(), dtype.raw(), stream.raw()) })
 }

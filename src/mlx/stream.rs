@@ -3,12 +3,25 @@
 use std::borrow::Borrow;
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use smallvec::SmallVec;
 
 use super::array::{Array, Dtype};
 use super::capabilities::{Backend, Capabilities};
 use super::error::{self, Result};
-use super::failures::{self, LaunchNumber};
+use super::failures::{self, Reach};
+use super::launch::Launch;
+use super::{main_thread, thread};
+
+/// Whether there is a stream of a GPU, or of one whose part is played, beside that of the host's processor.
+static BESIDE_A_GPU: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Whether this thread's program has steps on the stream of the host's processor, beside a GPU's.
+    static HOST_STEPS: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Where a stream runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +59,9 @@ impl std::fmt::Debug for Stream {
 
 impl Stream {
     pub(super) fn raw(self) -> mlx_sys::mlx_stream {
+        if self.kind == DeviceKind::Cpu && BESIDE_A_GPU.load(Ordering::Relaxed) {
+            HOST_STEPS.set(true);
+        }
         self.raw
     }
 
@@ -81,6 +97,10 @@ impl Stream {
         if let Some(stream) = cell.get() {
             return Ok(*stream);
         }
+        if kind == DeviceKind::Gpu {
+            // The first of all, see `main_thread`.
+            Self::cpu()?;
+        }
         let backend = if kind == DeviceKind::Cpu { Backend::Cpu } else { Backend::of_gpu() };
         Self::make(cell, kind, |raw| Stream { raw, kind, plays: false, capabilities: backend.capabilities(false) })
     }
@@ -98,6 +118,7 @@ impl Stream {
             Backend::Metal => &METAL,
             Backend::Cuda => &CUDA,
         };
+        Self::cpu()?;
         Self::make(cell, DeviceKind::Cpu, |raw| Stream {
             raw,
             kind: DeviceKind::Gpu,
@@ -133,7 +154,13 @@ impl Stream {
         if raw.ctx.is_null() {
             return Err(error::last());
         }
-        Ok(*cell.get_or_init(|| stream(raw)))
+        let stream = stream(raw);
+        if stream.kind == DeviceKind::Gpu {
+            BESIDE_A_GPU.store(true, Ordering::Relaxed);
+        } else if !gpu_spins_for_the_host() {
+            main_thread::occupy(stream);
+        }
+        Ok(*cell.get_or_init(|| stream))
     }
 
     /// This stream, or the CPU's for arrays that may not appear on it.
@@ -181,39 +208,27 @@ impl Stream {
     /// # Errors
     /// What MLX finds while scheduling: shapes or dtypes it refuses at evaluation, memory.
     pub fn evaluate_async(self, arrays: &[impl Borrow<Array>]) -> Result<Launch> {
-        let handles: Handles = arrays.iter().map(|array| array.borrow().raw()).collect();
+        let host_steps = self.kind == DeviceKind::Cpu || HOST_STEPS.get();
         // Made before the lock is taken, which making it takes too.
-        let awaited = if gpu_spins_for_the_host() { Some(Self::cpu()?) } else { None };
+        let host = if host_steps { Some(Self::cpu()?) } else { None };
+        let awaited = host.filter(|_| gpu_spins_for_the_host());
+        let _turn = awaited.map(|_| host_lock());
         let _guard = evaluation_lock();
-        self.adopt_thread();
-        let number = failures::next_launch();
-        let schedule = |together: &[mlx_sys::mlx_array]| {
-            // SAFETY: the handles are valid during the calls; the vector copies and frees its own.
-            error::check(unsafe {
-                let vector = mlx_sys::mlx_vector_array_new_data(together.as_ptr(), together.len());
-                let status = mlx_sys::mlx_async_eval(vector);
-                mlx_sys::mlx_vector_array_free(vector);
-                status
-            })?;
-            awaited.map_or(Ok(()), Self::synchronize)
+        self.schedule(arrays, host, awaited)
+    }
+
+    /// Evaluates results of a function of the host by themselves and waits, on CUDA: nothing of the GPU's waits for them,
+    /// so other threads may evaluate meanwhile. Elsewhere they may wait for whoever uses them.
+    pub(super) fn finish_on_host(self, arrays: &[Array]) -> Result<()> {
+        if !gpu_spins_for_the_host() {
+            return Ok(());
+        }
+        let _turn = host_lock();
+        let launch = {
+            let _guard = evaluation_lock();
+            self.schedule(arrays, Some(self), None)?
         };
-        let is_held = |array: &&Array| self.capabilities.holds(array.dtype());
-        if arrays.iter().map(Borrow::borrow).all(|array| is_held(&array)) {
-            schedule(&handles)?;
-        } else {
-            // MLX ties what is evaluated together with a node on the stream of the first, and makes no node on a GPU's
-            // stream that has to do with f64.
-            let (held, others): (Vec<&Array>, Vec<&Array>) = arrays.iter().map(Borrow::borrow).partition(is_held);
-            for together in [others, held].into_iter().filter(|together| !together.is_empty()) {
-                schedule(&together.into_iter().map(Array::raw).collect::<Handles>())?;
-            }
-        }
-        // SAFETY: the handles are valid during the call.
-        let launch = unsafe { mlx_sys::jax_mps_launch_new(handles.as_ptr(), handles.len()) };
-        if launch.is_null() {
-            return Err(error::last());
-        }
-        Ok(Launch { raw: Arc::new(Mutex::new(Raw(launch))), number })
+        launch.wait()
     }
 
     /// Evaluates and waits.
@@ -224,25 +239,96 @@ impl Stream {
         self.evaluate_async(arrays)?.wait()
     }
 
+    /// The caller holds the evaluation lock. `host`: the stream with the program's steps on the host's processor, if there
+    /// may be any; `awaited`: the same, where they must be done before the lock is given back.
+    fn schedule(self, arrays: &[impl Borrow<Array>], host: Option<Stream>, awaited: Option<Stream>) -> Result<Launch> {
+        if thread::is_own() {
+            self.become_default();
+        }
+        let handles: Handles = arrays.iter().map(|array| array.borrow().raw()).collect();
+        let (mut number, mut reach) = failures::next_launch();
+        let mut outcome = self.evaluate_together(arrays, &handles, awaited);
+        if let Err(error) = &outcome
+            && error.is_of_an_earlier_launch()
+        {
+            // What was to be scheduled had nothing to do with it. It was thrown before the first kernel of some step was
+            // encoded, and MLX has finished the steps before that.
+            failures::record_until(number, &error.message);
+            (number, reach) = failures::next_launch();
+            outcome = self.evaluate_together(arrays, &handles, awaited);
+        } else if let Err(error) = &outcome
+            && main_thread::may_throw_errors_of_others(error)
+        {
+            failures::record_until(number, &error.message);
+        }
+        // Steps that no result's event tells of.
+        let unseen: SmallVec<[mlx_sys::mlx_stream; 2]> = match (self.kind, host) {
+            (DeviceKind::Cpu, _) if outcome.is_ok() => SmallVec::new(),
+            _ => host.into_iter().chain(self.plays.then_some(self)).map(|stream| stream.raw).collect(),
+        };
+        if let Err(error) = outcome {
+            // What had been scheduled of it may have left errors, which are not the next one's.
+            drop(Launch::new(&[], &unseen, number, reach));
+            return Err(error);
+        }
+        Launch::new(&handles, &unseen, number, reach)
+    }
+
+    fn evaluate_together(
+        self,
+        arrays: &[impl Borrow<Array>],
+        handles: &[mlx_sys::mlx_array],
+        awaited: Option<Stream>,
+    ) -> Result<()> {
+        let evaluate = |together: &[mlx_sys::mlx_array]| {
+            // SAFETY: the handles are valid during the call, and the evaluation lock is held.
+            error::check(unsafe { mlx_sys::jax_mps_evaluate(together.as_ptr(), together.len()) })?;
+            awaited.map_or(Ok(()), Self::synchronize)
+        };
+        let is_held = |array: &&Array| self.capabilities.holds(array.dtype());
+        if arrays.iter().map(Borrow::borrow).all(|array| is_held(&array)) {
+            return evaluate(handles);
+        }
+        // MLX ties what is evaluated together with a node on the stream of the first, and makes no node on a GPU's
+        // stream that has to do with f64.
+        let (held, others): (Vec<&Array>, Vec<&Array>) = arrays.iter().map(Borrow::borrow).partition(is_held);
+        for together in [others, held].into_iter().filter(|together| !together.is_empty()) {
+            evaluate(&together.into_iter().map(Array::raw).collect::<Handles>())?;
+        }
+        Ok(())
+    }
+
     /// Waits until all that was scheduled on the stream has run.
     fn synchronize(self) -> Result<()> {
         // SAFETY: a live stream; the caller holds the evaluation lock.
         error::check(unsafe { mlx_sys::mlx_synchronize(self.raw) })
     }
 
-    /// MLX looks up the calling thread's default stream at every evaluation, and makes one, with an OS thread that is
-    /// never freed, where there is none. Ours is given to each thread that evaluates instead.
-    fn adopt_thread(self) {
+    /// MLX looks up the calling thread's default stream at every evaluation, and makes one where there is none: on a GPU
+    /// with a queue of its own. Threads of ours get this one instead. Threads of the user's keep what they have, since
+    /// `mlx.core` beside us would encode into our stream without our lock.
+    fn become_default(self) {
         thread_local! {
-            static ADOPTED: Cell<bool> = const { Cell::new(false) };
+            static DEFAULT: Cell<bool> = const { Cell::new(false) };
         }
-        ADOPTED.with(|adopted| {
-            if !adopted.replace(true) {
-                // SAFETY: sets a thread-local (index, device) pair.
-                unsafe { mlx_sys::mlx_set_default_stream(self.raw) };
-            }
-        });
+        if !DEFAULT.replace(true) {
+            // SAFETY: sets a thread-local (index, device) pair.
+            unsafe { mlx_sys::mlx_set_default_stream(self.raw) };
+        }
     }
+}
+
+/// Runs a program whose launches [reach](Reach) back as far as that.
+pub fn run_program<R>(reach: Reach, program: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            HOST_STEPS.set(self.0 || HOST_STEPS.get());
+        }
+    }
+    // What an enclosing program has built it may evaluate later.
+    let _restore = Restore(HOST_STEPS.replace(false));
+    failures::reaching_back(reach, program)
 }
 
 /// Whether a GPU that is to read what the host's processor has not finished would wait in a kernel that spins: MLX's CUDA
@@ -262,52 +348,24 @@ pub fn evaluation_lock() -> MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type Handles = smallvec::SmallVec<[mlx_sys::mlx_array; 8]>;
-
-struct Raw(*mut mlx_sys::jax_mps_launch);
-
-// SAFETY: a launch owns its arrays alone and may be used by any one thread at a time; the mutex around it sees to that.
-unsafe impl Send for Raw {}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // SAFETY: made by jax_mps_launch_new, freed once.
-        unsafe { mlx_sys::jax_mps_launch_free(self.0) };
-    }
+/// On CUDA, for those who wait for the host's processor: held before the evaluation lock, by one that waits outside of that
+/// as well, so that no other waits inside.
+fn host_lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Scheduled work: tells when it is done. Any thread may ask.
-#[derive(Clone)]
-pub struct Launch {
-    raw: Arc<Mutex<Raw>>,
-    number: LaunchNumber,
+/// Waits for what has been scheduled on the stream of the host's processor so far, without the evaluation lock.
+pub(super) fn wait_for_host() -> Result<()> {
+    let stream = Stream::cpu()?;
+    let launch = {
+        let _guard = evaluation_lock();
+        let (number, reach) = failures::next_launch();
+        Launch::new(&[], &[stream.raw], number, reach)?
+    };
+    // Failures are not ours.
+    let _ = launch.wait();
+    Ok(())
 }
 
-impl Launch {
-    /// Whether everything is available.
-    ///
-    /// # Errors
-    /// An error of the computation.
-    pub fn is_ready(&self) -> Result<bool> {
-        // A thread that waits holds the lock: then it is not ready.
-        let Ok(raw) = self.raw.try_lock() else { return Ok(false) };
-        let mut ready = false;
-        // SAFETY: a live launch, used by this thread alone under the mutex.
-        error::check(unsafe { mlx_sys::jax_mps_launch_is_ready(raw.0, &mut ready) })?;
-        if ready {
-            failures::check(self.number)?;
-        }
-        Ok(ready)
-    }
-
-    /// Blocks until everything is available.
-    ///
-    /// # Errors
-    /// An error of the computation.
-    pub fn wait(&self) -> Result<()> {
-        let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: a live launch, used by this thread alone under the mutex.
-        error::check(unsafe { mlx_sys::jax_mps_launch_wait(raw.0) })?;
-        failures::check(self.number)
-    }
-}
+type Handles = SmallVec<[mlx_sys::mlx_array; 8]>;

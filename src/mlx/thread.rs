@@ -1,4 +1,20 @@
-//! Numbers of threads, as the system knows them.
+//! Threads: their numbers, as the system knows them, and which are ours.
+
+use std::cell::Cell;
+
+thread_local! {
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that the calling thread is ours: nobody else uses MLX on it.
+pub fn own_thread() {
+    OWN.set(true);
+}
+
+/// Whether [`own_thread`] was called on this thread.
+pub(super) fn is_own() -> bool {
+    OWN.get()
+}
 
 /// The system's number of the calling thread, by which xla's profiler knows it too (on macOS; on Linux it has numbers of
 /// its own). None where the system does not tell.

@@ -6,6 +6,7 @@ mod common_subexpressions;
 mod dead_code;
 mod fold;
 mod inline;
+mod masks;
 mod sharding;
 mod small_types;
 mod visit;
@@ -20,12 +21,13 @@ type Pass = fn(&mut Program) -> Result<(), LowerError>;
 /// # Errors
 /// A program that calls itself, or what a pass finds that cannot be supported.
 pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), LowerError> {
-    let passes: [(&str, Pass); 7] = [
+    let passes: [(&str, Pass); 8] = [
         ("inline", inline::run),
         ("sharding", sharding::run),
         ("buffers", buffers::run),
         ("small-types", small_types::run),
         ("fold", fold::run),
+        ("masks", masks::run),
         ("common-subexpressions", common_subexpressions::run),
         ("dead-code", dead_code::run),
     ];

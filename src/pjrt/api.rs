@@ -195,11 +195,13 @@ pub fn table() -> *const PJRT_Api {
     &raw const TABLE.0
 }
 
-/// Logs to the standard error stream what `JAX_MPS_LOG` asks for (`debug`, `jax_mps::lower=trace`); nothing without it.
+/// Logs to the standard error stream what `JAX_MPS_LOG` asks for (`debug`, `jax_mps::lower=trace`); warnings and errors
+/// without it.
 fn start_logging() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        let Ok(directives) = std::env::var("JAX_MPS_LOG") else { return };
+        let directives = std::env::var_os("JAX_MPS_LOG").filter(|directives| !directives.is_empty());
+        let directives = directives.map_or_else(|| "jax_mps=warn".into(), |text| text.to_string_lossy().into_owned());
         let filter = EnvFilter::builder().parse_lossy(directives);
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         // Whoever links the crate may have a subscriber of his own: then it stays.

@@ -15,7 +15,7 @@ use pjrt_sys::{
 };
 
 use super::abi::PJRT_Buffer_Bitcast_Args;
-use super::call::{Handle, Result};
+use super::call::{Handle, Rest, Result};
 use super::client::Client;
 use super::from_host::shape;
 use super::{event, layout, types};
@@ -175,6 +175,7 @@ entry! {
 entry! {
     /// A copy in the default memory of another device.
     PJRT_Buffer_CopyToDevice(args: PJRT_Buffer_CopyToDevice_Args, buffer: Buffer) {
+        let _rest = Rest;
         // SAFETY: the caller's device is null or alive.
         args.dst_buffer = unsafe { buffer.copy(args.dst_device, ptr::null()) }?;
         Ok(())
@@ -184,6 +185,7 @@ entry! {
 entry! {
     /// A copy in another memory.
     PJRT_Buffer_CopyToMemory(args: PJRT_Buffer_CopyToMemory_Args, buffer: Buffer) {
+        let _rest = Rest;
         if args.dst_memory.is_null() {
             return Err(Error::new(Code::InvalidArgument, "PJRT_Memory is null"));
         }
@@ -233,6 +235,7 @@ entry! {
 entry! {
     /// The address of the elements, once they are there.
     PJRT_Buffer_UnsafePointer(args: PJRT_Buffer_UnsafePointer_Args, buffer: Buffer) {
+        let _rest = Rest;
         buffer.require_alive()?;
         args.buffer_pointer = buffer.runtime.pointer()?.addr();
         Ok(())
@@ -244,6 +247,7 @@ entry! {
     PJRT_Buffer_IncreaseExternalReferenceCount(
         args: PJRT_Buffer_IncreaseExternalReferenceCount_Args, buffer: Buffer
     ) {
+        let _rest = Rest;
         buffer.require_alive()?;
         buffer.runtime.acquire_external()
     }
@@ -263,6 +267,7 @@ entry! {
     PJRT_Buffer_OpaqueDeviceMemoryDataPointer(
         args: PJRT_Buffer_OpaqueDeviceMemoryDataPointer_Args, buffer: Buffer
     ) {
+        let _rest = Rest;
         args.device_memory_ptr = buffer.runtime.pointer()?.cast_mut().cast::<c_void>();
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::ptr;
 use pjrt_sys::PJRT_Error;
 
 use super::error;
-use crate::runtime::{Code, Error, autorelease_pool};
+use crate::runtime::{Code, Error, autorelease_pool, interpreter};
 
 /// What the body of an entry point returns.
 pub(super) type Result<T = ()> = std::result::Result<T, Error>;
@@ -59,6 +59,16 @@ pub(super) unsafe trait Handle: Sized + Send + Sync {
             // SAFETY: by the contract of this function.
             drop(unsafe { Box::from_raw(handle.cast::<Self>()) });
         }
+    }
+}
+
+/// Stands in entry points that may take long, and does its part when they are left: a thread that comes out of one while
+/// Python ends stays here.
+pub(super) struct Rest;
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        interpreter::rest_if_shut_out();
     }
 }
 

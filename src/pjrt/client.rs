@@ -11,7 +11,7 @@ use pjrt_sys::{
 };
 
 use super::abi::PJRT_Client_UpdateGlobalProcessInfo_Args;
-use super::call::{Handle, Result, slice};
+use super::call::{Handle, Rest, Result, slice};
 use super::compile;
 use super::device::Device;
 use super::loaded_executable::LoadedExecutable;
@@ -229,6 +229,7 @@ entry! {
 entry! {
     /// Compiles StableHLO for the devices of the options.
     PJRT_Client_Compile(args: PJRT_Client_Compile_Args, client: Arc<Client>) {
+        let _rest = Rest;
         // SAFETY: the caller's program and options, as long as it says.
         let (program, options) = unsafe {
             (compile::mlir(args.program)?, slice(args.compile_options.cast::<u8>(), args.compile_options_size))

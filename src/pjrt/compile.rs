@@ -2,7 +2,7 @@
 
 use pjrt_sys::{PJRT_Compile_Args, PJRT_Program};
 
-use super::call::{Handle, Result, check, slice, text};
+use super::call::{Handle, Rest, Result, check, slice, text};
 use super::executable::{Description, Executable};
 use super::topology::Topology;
 use crate::runtime::{Code, Error};
@@ -33,6 +33,7 @@ pub(super) unsafe fn mlir<'a>(program: *const PJRT_Program) -> Result<&'a [u8]> 
 entry! {
     /// Compiles StableHLO for the devices of a topology. A client is not needed: nothing is measured on its devices.
     PJRT_Compile(args: PJRT_Compile_Args, topology: Topology) {
+        let _rest = Rest;
         // SAFETY: the caller's program and options, as long as it says.
         let (program, options) =
             unsafe { (mlir(args.program)?, slice(args.compile_options.cast::<u8>(), args.compile_options_size)) };

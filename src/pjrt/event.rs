@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use pjrt_sys::{
     PJRT_Error, PJRT_Event, PJRT_Event_Await_Args, PJRT_Event_Destroy_Args, PJRT_Event_Error_Args,
@@ -11,9 +12,9 @@ use pjrt_sys::{
 };
 
 use super::abi::{PJRT_Event_Create_Args, PJRT_Event_Set_Args};
-use super::call::Handle;
+use super::call::{Handle, Rest};
 use super::error;
-use crate::runtime::{Code, Completer, Completion, Error};
+use crate::runtime::{Code, Completer, Completion, Error, interpreter};
 
 /// What a `PJRT_Event*` points to.
 pub(super) struct Event {
@@ -29,6 +30,9 @@ impl Event {
         Self { completion, completer: Mutex::new(completer), callbacks: OnceLock::new() }
     }
 }
+
+/// How often a wait for callbacks looks whether they can still return.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Counts the callbacks of an event that have not returned yet.
 #[derive(Default)]
@@ -55,8 +59,9 @@ impl Callbacks {
             return;
         }
         let mut guard = self.lock();
-        while self.waiting.load(Ordering::Acquire) > 0 {
-            guard = self.returned.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        // A callback that takes Python's lock never returns once Python has begun to end.
+        while self.waiting.load(Ordering::Acquire) > 0 && !interpreter::is_ending() {
+            (guard, _) = self.returned.wait_timeout(guard, PATIENCE).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -125,6 +130,7 @@ entry! {
     /// The error of the work, null when there is none. Asked too early, which callers must not do, it waits: an error of
     /// its own could not be told from the work's.
     PJRT_Event_Error(args: PJRT_Event_Error_Args, event: Event) {
+        let _rest = Rest;
         event.completion.wait()
     }
 }
@@ -132,6 +138,7 @@ entry! {
 entry! {
     /// Waits for the work and for the callbacks that were given before, and returns the error of the work.
     PJRT_Event_Await(args: PJRT_Event_Await_Args, event: Event) {
+        let _rest = Rest;
         let outcome = event.completion.wait();
         if let Some(callbacks) = event.callbacks.get() {
             callbacks.wait();

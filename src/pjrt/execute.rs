@@ -7,7 +7,7 @@ use pjrt_sys::{PJRT_Buffer, PJRT_ExecuteOptions, PJRT_LoadedExecutable_Execute_A
 use smallvec::SmallVec;
 
 use super::buffer::Buffer;
-use super::call::{Handle, Result, check, slice};
+use super::call::{Handle, Rest, Result, check, slice};
 use super::event;
 use super::loaded_executable::LoadedExecutable;
 use super::transfers::Transfers;
@@ -88,6 +88,7 @@ entry! {
     /// Runs the program. The outputs are there when their own events say so, and tell the errors of the computation; the
     /// event of the call is for its effects, which have happened when it returns, or failed.
     PJRT_LoadedExecutable_Execute(args: PJRT_LoadedExecutable_Execute_Args, executable: LoadedExecutable) {
+        let _rest = Rest;
         let description = executable.description();
         if description.runtime().is_deleted() {
             return Err(invalid(format!("{}: the executable has been deleted", description.runtime().name())));

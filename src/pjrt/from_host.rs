@@ -13,7 +13,7 @@ use super::abi::{
     PJRT_Client_CreateErrorBuffer_Args, PJRT_Client_CreateUninitializedBuffer_Args, ViewOfDeviceBufferArgs, has_field,
 };
 use super::buffer::Buffer;
-use super::call::{Handle, Result, slice};
+use super::call::{Handle, Rest, Result, slice};
 use super::client::Client;
 use super::copy::{dense_bytes, row_major_strides, same_places, strided};
 use super::{error, event, layout, types};
@@ -79,8 +79,9 @@ fn is_lent(semantics: PJRT_HostBufferSemantics) -> Result<bool> {
 
 entry! {
     /// Copies an array of the host, dense or with strides, to a device, once: the host's array is free again at once. On
-    /// Metal memory of whole pages that the caller lends for the life of the buffer is used as it is.
+    /// Metal memory of whole pages that the caller lends for the life of the buffer is used as it is, if the user allows it.
     PJRT_Client_BufferFromHostBuffer(args: PJRT_Client_BufferFromHostBuffer_Args, client: Arc<Client>) {
+        let _rest = Rest;
         // SAFETY: the caller's sizes.
         let (ty, dims, length) = unsafe { shape(args.type_, args.dims, args.num_dims) }?;
         let element_bytes = types::element_bytes(ty);

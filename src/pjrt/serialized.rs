@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pjrt_sys::{PJRT_Executable_DeserializeAndLoad_Args, PJRT_Executable_Serialize_Args, PJRT_SerializedExecutable};
 
 use super::abi::{DeserializeAndLoadArgs, has_field};
-use super::call::{Handle, Result, slice};
+use super::call::{Handle, Rest, Result, slice};
 use super::client::Client;
 use super::error::contain;
 use super::executable::Executable;
@@ -77,6 +77,7 @@ entry! {
 entry! {
     /// Compiles what `PJRT_Executable_Serialize` wrote, with its options or with the caller's.
     raw PJRT_Executable_DeserializeAndLoad(args: PJRT_Executable_DeserializeAndLoad_Args, client: Arc<Client>) {
+        let _rest = Rest;
         // SAFETY: the structure was checked; the bytes are the caller's.
         let bytes = unsafe { slice((*args).serialized_executable.cast::<u8>(), (*args).serialized_executable_size) };
         let [version, mut options, program] = read(bytes)?;

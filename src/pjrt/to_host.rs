@@ -10,7 +10,7 @@ use super::abi::{
     PJRT_Buffer_CopyRawToHost_Args, PJRT_Buffer_CopyRawToHostFuture_Args, PJRT_Buffer_CopyRawToHostFuture_Callback_Args,
 };
 use super::buffer::Buffer;
-use super::call::Result;
+use super::call::{Rest, Result};
 use super::copy::{Dims, dense_bytes, same_places, strided};
 use super::error::{self, contain};
 use super::{event, layout, types};
@@ -109,6 +109,7 @@ fn submit(job: Job) {
 entry! {
     /// Copies to the host in the layout that the caller asks for, or else in the buffer's own; without a destination, tells the size.
     PJRT_Buffer_ToHostBuffer(args: PJRT_Buffer_ToHostBuffer_Args, src: Buffer) {
+        let _rest = Rest;
         let buffer = src.runtime();
         let element_bytes = types::element_bytes(buffer.ty());
         // SAFETY: the caller's layout is null or valid during the call.
@@ -162,6 +163,7 @@ fn part(offset: i64, length: i64, size: usize) -> Result<Form> {
 entry! {
     /// Copies a part of the bytes to the host.
     PJRT_Buffer_CopyRawToHost(args: PJRT_Buffer_CopyRawToHost_Args, buffer: Buffer) {
+        let _rest = Rest;
         buffer.require_alive()?;
         let form = part(args.offset, args.transfer_size, buffer.runtime().size_in_bytes())?;
         if args.dst.is_null() && args.transfer_size > 0 {

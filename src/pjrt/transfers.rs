@@ -14,7 +14,7 @@ use pjrt_sys::{
 use super::call::{Handle, slice};
 use super::{error, event};
 use crate::lower::HostTransfers;
-use crate::runtime::{Code, Error};
+use crate::runtime::{Code, Error, interpreter};
 
 /// The callbacks that came with one call, of one device.
 pub(super) struct Transfers {
@@ -45,6 +45,7 @@ impl HostTransfers for Transfers {
         let info = self.sends.iter().find(|info| info.channel_id == channel);
         let info = info.ok_or_else(|| format!("no send callback for channel {channel}"))?;
         let callback = info.send_callback.ok_or("the send callback is null")?;
+        interpreter::rest_if_shut_out();
         let size = elements.len();
         let mut chunk = give_chunk(elements);
         let mut make_error: PJRT_CallbackError = Some(callback_error);
@@ -65,6 +66,7 @@ impl HostTransfers for Transfers {
         let info = self.receives.iter().find(|info| info.channel_id == channel);
         let info = info.ok_or_else(|| format!("no recv callback for channel {channel}"))?;
         let callback = info.recv_callback.ok_or("the recv callback is null")?;
+        interpreter::rest_if_shut_out();
         let inbox = Arc::new(Inbox { total: bytes, state: Mutex::default(), changed: Condvar::new() });
         let stream = CopyToDeviceStream { inbox: inbox.clone() }.give();
         // SAFETY: the caller gave function and argument for exactly this; the callback destroys the stream.

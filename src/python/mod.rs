@@ -4,6 +4,8 @@
 //! Every function lets other threads of Python run: MLX's allocator may wait for the device, and Metal for the disk.
 //! There is no `forbid(unsafe_code)` here because pyo3's macros write unsafe code; there is none besides.
 
+mod interrupts;
+
 use pyo3::PyErr;
 use pyo3::exceptions::{PyFileExistsError, PyMemoryError, PyNotImplementedError, PyRuntimeError, PyValueError};
 
@@ -30,8 +32,17 @@ mod native {
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
 
+    #[pymodule_export]
+    use super::interrupts::Interruptible;
     use crate::mlx::Fact;
     use crate::runtime::controls;
+
+    /// From now on signals are looked for while programs run.
+    #[pymodule_init]
+    fn initialize(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::interrupts::enable();
+        Ok(())
+    }
 
     /// Versions, the backend, and what MLX says of its device.
     #[pyfunction]

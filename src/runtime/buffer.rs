@@ -10,10 +10,11 @@ use super::client::Device;
 use super::completion::Completion;
 use super::error::{Code, Error};
 use super::fork;
+use super::interrupts;
 use super::layout::Layout;
 use super::promise::Promise;
 use crate::lower::{array_from_host, shape_i32, storage, token_array};
-use crate::mlx::{self, Array, Dtype, HostBytes, Lent};
+use crate::mlx::{self, Array, Dtype, HostBytes, Lent, Reach};
 use crate::program::ElementType;
 
 /// Where a buffer lies, by PJRT's names. All three are the same memory where host and device share it, and MLX manages
@@ -146,13 +147,16 @@ impl Buffer {
 
     /// The array of a buffer that was claimed.
     pub(super) fn take(&self) -> Result<Array, Error> {
+        // Before the lock, which callbacks of the completion may take.
+        let error = self.completion.known_error();
         let mut state = self.lock();
         state.claims = state.claims.saturating_sub(1);
         let array = state.array.clone();
         if self.is_deleted() {
             state.release();
         }
-        if let Some(error) = self.completion.known_error() {
+        drop(state);
+        if let Some(error) = error {
             return Err(error);
         }
         array.ok_or_else(|| self.completion.error().unwrap_or_else(|| self.gone()))
@@ -231,6 +235,11 @@ impl Buffer {
         }
     }
 
+    /// Where a program with this argument reaches back to, if that is before now.
+    pub(super) fn reach(&self, now: Reach) -> Reach {
+        self.completion.reach().map_or(now, |reach| reach.min(now))
+    }
+
     /// When the elements are there.
     pub fn completion(&self) -> Completion {
         self.completion.clone()
@@ -281,6 +290,10 @@ impl Buffer {
 
     fn available(&self) -> Result<Array, Error> {
         fork::check()?;
+        if !self.completion.is_ready() {
+            let completion = &self.completion;
+            interrupts::wait(|done| completion.on_ready(Box::new(move |_| done())), || ())?;
+        }
         self.completion.wait()?;
         match &self.lock().array {
             Some(array) => Ok(array.clone()),
@@ -335,7 +348,7 @@ impl Buffer {
     pub fn acquire_external(&self) -> Result<(), Error> {
         fork::check()?;
         if let Some(promise) = self.promise() {
-            promise.wait();
+            interrupts::wait(|done| promise.when_kept(done), || promise.wait())?;
         }
         let mut state = self.lock();
         if state.array.is_none() {

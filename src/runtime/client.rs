@@ -7,7 +7,9 @@ use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::error::{Code, Error};
 use super::executable::Executable;
 use super::layout::Layout;
-use super::{capture, fork, timeline};
+use super::memory_limit::Bounds;
+use super::settings::{self, unexpected, variable};
+use super::{fork, timeline};
 use crate::lower::storage;
 use crate::mlx::{self, Backend, DeviceKind, HostBytes, Lent, Stream};
 use crate::program::ElementType;
@@ -25,6 +27,10 @@ pub struct Device {
     id: i32,
     kind: String,
     stream: Stream,
+    /// Bytes of the longest buffer.
+    longest_buffer: usize,
+    /// Whether it reads memory of the host in place.
+    borrows: bool,
 }
 
 /// Bytes, as PJRT reports them.
@@ -72,6 +78,11 @@ impl Device {
         self.stream.capabilities().host_visible_memory
     }
 
+    /// What one array may take.
+    pub(super) fn memory_bounds(&self) -> Result<Bounds, Error> {
+        Ok(Bounds { memory: mlx::memory::limit()?, buffer: self.longest_buffer })
+    }
+
     /// Counters of MLX's allocator.
     ///
     /// # Errors
@@ -90,15 +101,11 @@ pub struct Client {
 /// The backend whose part the host's processor is to play: `JAX_MPS_CAPABILITIES`, for tests of what a GPU would be
 /// given on machines that have none.
 fn played() -> Result<Option<Backend>, Error> {
-    let Some(name) = std::env::var("JAX_MPS_CAPABILITIES").ok().filter(|name| !name.is_empty()) else {
-        return Ok(None);
-    };
+    const VARIABLE: &str = "JAX_MPS_CAPABILITIES";
+    let Some(name) = variable(VARIABLE) else { return Ok(None) };
     match Backend::named(&name) {
         Some(backend) => Ok(Some(backend)),
-        None => Err(Error::new(
-            Code::InvalidArgument,
-            format!("JAX_MPS_CAPABILITIES: expected cpu, metal or cuda, not {name:?}"),
-        )),
+        None => Err(unexpected(VARIABLE, "cpu, metal or cuda", &name)),
     }
 }
 
@@ -109,30 +116,69 @@ pub(super) fn platform_version() -> String {
 
 /// The device that is asked for, here or by `JAX_MPS_DEVICE`; else the GPU where there is one.
 pub(super) fn device_kind(asked: Option<String>) -> Result<DeviceKind, Error> {
-    let asked = asked.or_else(|| std::env::var("JAX_MPS_DEVICE").ok()).filter(|name| !name.is_empty());
+    const VARIABLE: &str = "JAX_MPS_DEVICE";
+    let asked = asked.filter(|name| !name.is_empty()).or_else(|| variable(VARIABLE));
     match asked.as_deref() {
         Some("cpu") => Ok(DeviceKind::Cpu),
         Some("gpu") if Stream::is_available(DeviceKind::Gpu) => Ok(DeviceKind::Gpu),
         Some("gpu") => Err(Error::new(Code::NotFound, "JAX_MPS_DEVICE=gpu, but mlx finds no gpu on this machine")),
         None if Stream::is_available(DeviceKind::Gpu) => Ok(DeviceKind::Gpu),
         None => Ok(DeviceKind::Cpu),
-        Some(other) => {
-            Err(Error::new(Code::InvalidArgument, format!("JAX_MPS_DEVICE: expected cpu or gpu, not {other:?}")))
-        }
+        Some(other) => Err(unexpected(VARIABLE, "cpu or gpu", other)),
     }
+}
+
+/// On macOS all memory of MLX's is Metal's, that of its CPU backend too, and MLX answers with no GPU where it finds no
+/// usable one. Why, it says at the first allocation.
+fn check_allocator() -> Result<(), Error> {
+    mlx::Array::scalar(0_u8)
+        .map(drop)
+        .map_err(|error| Error::new(Code::NotFound, format!("mlx finds no device that it can use: {error}")))
+}
+
+/// What MLX says of the memory of the device that it allocates from.
+#[derive(Clone, Copy, Debug)]
+struct MemoryFacts {
+    memory: Option<usize>,
+    longest_buffer: usize,
+}
+
+fn memory_facts(kind: DeviceKind) -> Result<MemoryFacts, Error> {
+    let allocates = if Backend::of_allocator() == Backend::Metal { DeviceKind::Gpu } else { kind };
+    let facts = mlx::device_facts(allocates)?;
+    let size = |wanted: &str| {
+        facts.iter().find_map(|(name, fact)| match fact {
+            mlx::Fact::Number(bytes) if name == wanted => Some(*bytes),
+            _ => None,
+        })
+    };
+    let longest_buffer = size("max_buffer_length").filter(|&bytes| bytes > 0).unwrap_or(usize::MAX);
+    Ok(MemoryFacts { memory: size("memory_size"), longest_buffer })
+}
+
+/// On Macs of up to 16 GB a quarter of memory: MLX would keep up to 1.5 times what Metal recommends, and macOS swap the
+/// programs beside us. Larger ones, and other systems, have MLX's own limit.
+fn default_cache_limit(allocator: Backend, memory: Option<usize>) -> Option<usize> {
+    memory.filter(|&memory| allocator == Backend::Metal && memory <= 16 << 30).map(|memory| memory / 4)
 }
 
 impl Client {
     /// Opens the device.
     ///
     /// # Errors
-    /// NOT_FOUND when the device asked for is not there; INVALID_ARGUMENT for an unknown name; FAILED_PRECONDITION in a
-    /// forked child, and for traces that the device does not make.
+    /// NOT_FOUND when the device asked for is not there, or MLX has none at all; INVALID_ARGUMENT for an unknown name or
+    /// another bad value of an environment variable; FAILED_PRECONDITION in a forked child, with another MLX than that of
+    /// the build, and for traces that the device does not make.
     pub fn new(options: ClientOptions) -> Result<Arc<Self>, Error> {
         fork::check()?;
         mlx::watch_for_forks();
+        mlx::interpreter::notice();
+        settings::check_mlx()?;
+        check_allocator()?;
         let kind = device_kind(options.device)?;
-        if let Some(limit) = cache_limit(std::env::var("JAX_MPS_CACHE_LIMIT").ok().as_deref())? {
+        let facts = memory_facts(kind)?;
+        let asked = cache_limit(variable(CACHE_LIMIT).as_deref())?;
+        if let Some(limit) = asked.or_else(|| default_cache_limit(Backend::of_allocator(), facts.memory)) {
             mlx::memory::set_cache_limit(limit)?;
         }
         let (stream, name) = match (played()?, kind) {
@@ -140,13 +186,11 @@ impl Client {
             (Some(backend), _) => (Stream::playing(backend)?, format!("MLX CPU (in place of {backend:?})")),
             (None, DeviceKind::Gpu) => (Stream::get(kind)?, mlx::gpu_name()?),
         };
-        timeline::open()?;
-        capture::check(stream.capabilities().backend)?;
+        settings::check(stream.capabilities().backend)?;
         tracing::info!("device: {name}");
-        Ok(Arc::new(Self {
-            platform_version: platform_version(),
-            devices: vec![Arc::new(Device { id: 0, kind: name, stream })],
-        }))
+        let borrows = stream.capabilities().borrows_host_memory && zero_copy(variable(ZERO_COPY).as_deref())?;
+        let device = Device { id: 0, kind: name, stream, longest_buffer: facts.longest_buffer, borrows };
+        Ok(Arc::new(Self { platform_version: platform_version(), devices: vec![Arc::new(device)] }))
     }
 
     /// Opens the device of that kind.
@@ -206,7 +250,7 @@ impl Client {
         let BufferType::Tensor(element) = ty else { return false };
         // Elements of other widths are not stored as they come.
         let as_it_is = element.bits() >= 8 && storage(element).is_some_and(|dtype| dtype.size() == element.bytes());
-        as_it_is && device.stream().capabilities().borrows_host_memory
+        as_it_is && device.borrows
     }
 
     /// A buffer in memory of the host, without a copy where [`Self::borrows`] said so.
@@ -240,6 +284,19 @@ impl Client {
     }
 }
 
+const CACHE_LIMIT: &str = "JAX_MPS_CACHE_LIMIT";
+const ZERO_COPY: &str = "JAX_MPS_ZERO_COPY";
+
+/// Whether `JAX_MPS_ZERO_COPY` allows to use memory of the host in place. Not by default: jaxlib lends NumPy's arrays as if
+/// they could not change, but only the user knows whether they do.
+fn zero_copy(text: Option<&str>) -> Result<bool, Error> {
+    match text {
+        Some("on" | "1") => Ok(true),
+        None | Some("off" | "0") => Ok(false),
+        Some(other) => Err(unexpected(ZERO_COPY, "on or off", other)),
+    }
+}
+
 /// Bytes that `JAX_MPS_CACHE_LIMIT` says: a number, with K, M or G behind it for powers of 1024. None leaves it to MLX.
 fn cache_limit(text: Option<&str>) -> Result<Option<usize>, Error> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
@@ -250,16 +307,22 @@ fn cache_limit(text: Option<&str>) -> Result<Option<usize>, Error> {
         _ => (text, 0),
     };
     let bytes = number.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
-    let expected = || {
-        let message = format!("JAX_MPS_CACHE_LIMIT: expected bytes such as 0, 512M or 4G, not {text:?}");
-        Error::new(Code::InvalidArgument, message)
-    };
-    bytes.map(Some).ok_or_else(expected)
+    bytes.map(Some).ok_or_else(|| unexpected(CACHE_LIMIT, "bytes such as 0, 512M or 4G", text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_macs_keep_a_quarter_of_their_memory_for_reuse() {
+        assert_eq!(default_cache_limit(Backend::Metal, Some(8 << 30)), Some(2 << 30));
+        assert_eq!(default_cache_limit(Backend::Metal, Some(16 << 30)), Some(4 << 30));
+        assert_eq!(default_cache_limit(Backend::Metal, Some(24 << 30)), None);
+        assert_eq!(default_cache_limit(Backend::Metal, None), None);
+        assert_eq!(default_cache_limit(Backend::Cpu, Some(8 << 30)), None);
+        assert_eq!(default_cache_limit(Backend::Cuda, Some(8 << 30)), None);
+    }
 
     #[test]
     fn cache_limits_have_units() {

@@ -1,6 +1,9 @@
 //! `compiler_options` of `jax.jit`: XLA's names, checked as XLA checks them.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use super::error::{Code, Error};
 use crate::proto::CompileOptionsProto;
 use crate::proto::option_override_proto::Value;
@@ -64,9 +67,21 @@ pub(super) fn check(options: &CompileOptionsProto) -> Result<(), Error> {
                 Some(Value::BoolField(_) | Value::StringField(_)) | None => {}
             }
         }
-        tracing::debug!("compile option {name} has no meaning on mps");
+        if BOOLEANS.contains(&name.as_str()) {
+            tracing::debug!("compile option {name} has no meaning on mps");
+        } else {
+            warn_once(name);
+        }
     }
     Ok(())
+}
+
+/// Tells of an option that may be XLA's, and may be a slip of the pen: once, since programs are compiled by the hundred.
+fn warn_once(name: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
+        tracing::warn!("compile option {name} is not known on mps, and is ignored");
+    }
 }
 
 fn not_of_type(name: &str, value: &str, ty: &str) -> Error {

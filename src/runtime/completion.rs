@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::error::{Code, Error};
 use super::fork;
-use crate::mlx::{Launch, autorelease_pool};
+use crate::mlx::{Launch, Reach, anything_failed, autorelease_pool, interpreter};
 
 /// Called once with the outcome.
 pub type Callback = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -45,6 +45,11 @@ impl Pending {
             std::mem::take(&mut waiting.0)
         };
         for callback in callbacks {
+            // It would wake threads of Python's that may not wake any more.
+            if interpreter::is_shut_out() {
+                std::mem::forget(callback);
+                continue;
+            }
             callback(self.outcome.get().cloned().unwrap_or(Ok(())));
         }
     }
@@ -189,11 +194,25 @@ impl Completion {
         }
     }
 
-    /// The failure, when somebody has found it already. Asks nobody.
+    /// The failure, when somebody has found it already. Asks nobody as long as nothing fails in this process.
     pub fn known_error(&self) -> Option<Error> {
         match &self.0 {
             Inner::Ready => None,
-            Inner::Pending(pending) => pending.outcome.get().and_then(|outcome| outcome.clone().err()),
+            Inner::Pending(pending) => {
+                if anything_failed() {
+                    pending.poll();
+                }
+                pending.outcome.get().and_then(|outcome| outcome.clone().err())
+            }
+        }
+    }
+
+    /// Where programs that use what is waited for reach back to; None when it is known to be there.
+    pub fn reach(&self) -> Option<Reach> {
+        match &self.0 {
+            Inner::Ready => None,
+            Inner::Pending(pending) if pending.outcome.get() == Some(&Ok(())) => None,
+            Inner::Pending(pending) => pending.launch.get().and_then(Launch::reach),
         }
     }
 

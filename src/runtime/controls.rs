@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::client::{self, MemoryStats};
 use super::error::Error;
-use super::{capture, fork};
+use super::{capture, fork, settings};
 use crate::mlx::{self, Backend, Fact, Stream};
 
 /// MLX's device, as MLX describes it.
@@ -21,7 +21,7 @@ pub struct DeviceInfo {
 fn enter() -> Result<(), Error> {
     fork::check()?;
     mlx::watch_for_forks();
-    Ok(())
+    settings::check_mlx()
 }
 
 /// Of the device that a client of this process has, whatever part that plays.

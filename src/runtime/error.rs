@@ -45,9 +45,20 @@ impl Error {
 
 impl From<mlx::Error> for Error {
     fn from(error: mlx::Error) -> Self {
-        let code = if error.is_out_of_memory() { Code::ResourceExhausted } else { Code::Internal };
-        Error::new(code, error.message)
+        if error.is_out_of_memory() {
+            return out_of_memory(&error.message);
+        }
+        Error::new(Code::Internal, error.message)
     }
+}
+
+/// With the sizes that MLX knows; its own words have that of the request at best.
+fn out_of_memory(message: &str) -> Error {
+    let sizes = || -> mlx::Result<String> {
+        let (active, cached, limit) = (mlx::memory::active()?, mlx::memory::cached()?, mlx::memory::limit()?);
+        Ok(format!("; arrays take {active} bytes, mlx keeps {cached} for reuse and may allocate {limit}"))
+    };
+    Error::new(Code::ResourceExhausted, format!("out of memory: {message}{}", sizes().unwrap_or_default()))
 }
 
 impl From<LowerError> for Error {
@@ -55,7 +66,7 @@ impl From<LowerError> for Error {
         let code = match &error {
             LowerError::Unimplemented(_) => Code::Unimplemented,
             LowerError::Invalid(_) => Code::InvalidArgument,
-            LowerError::Mlx(inner) if inner.is_out_of_memory() => Code::ResourceExhausted,
+            LowerError::Mlx(inner) if inner.is_out_of_memory() => return out_of_memory(&error.to_string()),
             LowerError::Mlx(_) => Code::Internal,
         };
         Error::new(code, error.to_string())

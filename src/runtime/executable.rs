@@ -16,8 +16,9 @@ use super::error::{Code, Error};
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
+use super::settings::host_is_allowed;
 use super::timeline;
-use crate::lower::{self, Plan};
+use crate::lower::{self, Origin, Plan};
 use crate::mlx::{self, Places};
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
 use crate::{passes, proto, reader};
@@ -84,6 +85,8 @@ pub struct Executable {
     pub(super) plan: Plan,
     /// See [`CompiledMemoryStats::temp_bytes`].
     pub(super) temporary_bytes: usize,
+    /// The largest array that a run makes, in bytes.
+    pub(super) largest: Option<(usize, Arc<Origin>)>,
     pub(super) reservation: Option<Reservation>,
     /// Whether a run may have to wait for the device on its way.
     pub(super) blocks: bool,
@@ -104,7 +107,7 @@ impl Executable {
             Error::new(Code::InvalidArgument, format!("compile options are no CompileOptionsProto: {error}"))
         })?;
         compile_options::check(&options)?;
-        let dump = Dump::new(compile_options::dump_to(&options));
+        let dump = Dump::new(compile_options::dump_to(&options))?;
         let build = options.executable_build_options.unwrap_or_default();
         let (replicas, partitions) = (build.num_replicas.max(1), build.num_partitions.max(1));
         if replicas * partitions != 1 {
@@ -131,13 +134,14 @@ impl Executable {
             program.main().ok_or_else(|| Error::new(Code::InvalidArgument, "the program has no function @main"))?;
         let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
         let results = signatures(main, &main.body.results, &main.result_attributes)?;
-        memory_limit::check(main, mlx::memory::limit()?)?;
+        memory_limit::check(main, &device.memory_bounds()?)?;
         let plan = lower::compile(&program, main, device.stream().capabilities())?;
         let footprint = plan.footprint();
         dump.write("9-plan.txt", || plan.to_string().into_bytes());
+        dump.finish()?;
         // The host computes on row-major bytes.
         let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
-        let host = if plain && device.shares_memory() && host_is_allowed() { HostProgram::new(main) } else { None };
+        let host = if plain && device.shares_memory() && host_is_allowed()? { HostProgram::new(main) } else { None };
         let donated = main
             .argument_attributes
             .iter()
@@ -155,6 +159,7 @@ impl Executable {
             program_bytes: bytes.to_vec(),
             temporary_bytes: footprint.temporary_bytes,
             reservation: Reservation::new(&footprint, device.stream().capabilities()),
+            largest: footprint.largest,
             devices: vec![device],
             parameters,
             results,
@@ -243,11 +248,6 @@ impl Executable {
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
-}
-
-/// `JAX_MPS_HOST=off` sends every program to the device: for tests of what the device computes.
-fn host_is_allowed() -> bool {
-    std::env::var_os("JAX_MPS_HOST").is_none_or(|value| value != "off")
 }
 
 fn signatures(function: &Function, values: &[ValueId], attributes: &[Attributes]) -> Result<Vec<Signature>, Error> {

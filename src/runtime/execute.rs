@@ -1,6 +1,7 @@
 //! Runs of compiled programs.
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -14,12 +15,13 @@ use super::completion::{Completer, Completion};
 use super::error::{Code, Error};
 use super::executable::{Executable, Signature};
 use super::fork;
+use super::interrupts::{self, Outcome, interrupted};
 use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
 use super::promise::Promise;
 use super::timeline;
-use crate::lower::{HostTransfers, with_host_transfers, with_step_observer};
-use crate::mlx::{self, Array, Arrays, Launch, Places};
+use crate::lower::{HostTransfers, Origin, with_host_transfers, with_step_observer};
+use crate::mlx::{self, Array, Arrays, Launch, Places, Reach, run_program};
 
 /// Which arguments a call gives away.
 type Donations = SmallVec<[bool; 16]>;
@@ -29,11 +31,12 @@ impl Executable {
     /// and branches that depend on values), and programs with such results among their arguments, are only set going.
     /// Programs that exchange data with the host do so on the calling thread, which waits for them.
     ///
-    /// The results come with the outcome of the program's effects; an error of the computation is told by that, and by
-    /// the results' completion.
+    /// The results come with the outcome of the program's effects; an error of the computation is told by the results'
+    /// completion.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for wrong or deleted arguments; FAILED_PRECONDITION in a forked child.
+    /// What goes wrong in a program that exchanges data with the host; INVALID_ARGUMENT for wrong or deleted arguments;
+    /// FAILED_PRECONDITION in a forked child.
     pub fn execute(
         self: &Arc<Self>,
         arguments: &[&Arc<Buffer>],
@@ -59,20 +62,51 @@ impl Executable {
         }
         let waits = self.blocks || arguments.iter().any(|buffer| buffer.promise().is_some());
         if waits && transfers.is_none() {
-            return Ok((self.defer(arguments, donated), Completion::ready()));
-        }
-        let transfers = transfers.map(timeline::watched);
-        Ok(match with_host_transfers(transfers, || self.run_now(arguments, &donated)) {
-            Ok((outputs, launch)) => {
-                let completion = Completion::of(launch);
-                (self.buffers(outputs.into_iter().map(Some), &completion), Completion::ready())
+            let outputs = self.defer(arguments, donated);
+            if self.blocks
+                && interrupts::waits_here()
+                && let Some(output) = outputs.first()
+            {
+                // Its failure is the results'.
+                drop(output.completion().wait());
             }
+            return Ok((outputs, Completion::ready()));
+        }
+        let Some(transfers) = transfers.map(timeline::watched) else {
+            return Ok((self.started(self.run_now(arguments, &donated, true)), Completion::ready()));
+        };
+        // What goes wrong is told here: jaxlib would keep the error of the effects, and tell it again at every barrier.
+        match self.run_with_transfers(arguments, donated, transfers) {
+            Outcome::Ended(ended) => Ok((self.started(Ok(ended?)), Completion::ready())),
+            Outcome::Interrupted => Ok((self.started(Err(interrupted(&self.name))), Completion::ready())),
+        }
+    }
+
+    /// Runs with callbacks, which are called on this thread.
+    fn run_with_transfers(
+        self: &Arc<Self>,
+        arguments: &[&Arc<Buffer>],
+        donated: Donations,
+        transfers: Rc<dyn HostTransfers>,
+    ) -> Outcome<Result<(Arrays, Launch), Error>> {
+        let executable = self.clone();
+        let arguments: Vec<Arc<Buffer>> = arguments.iter().map(|&buffer| buffer.clone()).collect();
+        interrupts::run(transfers, move |transfers| {
+            let arguments: SmallVec<[&Arc<Buffer>; 16]> = arguments.iter().collect();
+            // What has been sent is not sent again.
+            with_host_transfers(transfers, || executable.run_now(&arguments, &donated, false))
+        })
+    }
+
+    /// The results of a run: buffers that wait for it, or that carry its error.
+    fn started(&self, outcome: Result<(Arrays, Launch), Error>) -> Vec<Arc<Buffer>> {
+        match outcome {
+            Ok((outputs, launch)) => self.buffers(outputs.into_iter().map(Some), &Completion::of(launch)),
             Err(error) => {
                 tracing::debug!("{}: {error}", self.name);
-                let failed = Completion::failed(error);
-                (self.buffers(self.results.iter().map(|_| None), &failed), failed)
+                self.buffers(self.results.iter().map(|_| None), &Completion::failed(error))
             }
-        })
+        }
     }
 
     fn check_arguments(&self, arguments: &[&Arc<Buffer>]) -> Result<(), Error> {
@@ -102,17 +136,56 @@ impl Executable {
         Ok(())
     }
 
-    /// Runs on this thread.
-    fn run_now(&self, arguments: &[&Arc<Buffer>], donated: &Donations) -> Result<(Arrays, Launch), Error> {
-        // To collect results is to forget how many there will be.
-        let mut arrays = Arrays::with_capacity(arguments.len());
-        for buffer in arguments {
-            arrays.push(buffer.array()?);
-        }
+    /// Runs on this thread; `repeatable`: and may do so twice.
+    fn run_now(
+        &self,
+        arguments: &[&Arc<Buffer>],
+        donated: &Donations,
+        repeatable: bool,
+    ) -> Result<(Arrays, Launch), Error> {
+        let (arrays, reach) = collect(arguments)?;
         for (buffer, _) in arguments.iter().zip(donated).filter(|&(_, &donated)| donated) {
             buffer.delete();
         }
-        self.launch(arrays, donated)
+        run_program(reach, || self.launch(arrays, donated)).or_else(|error| {
+            let again = (repeatable && !donated.contains(&true)).then_some(arguments);
+            self.launch_again(error, again, donated)
+        })
+    }
+
+    /// Once more, where memory was short and the arguments are still there: MLX keeps freed memory for itself, in blocks
+    /// that may be too small. The buffers hold their arrays, so that the first attempt has not written to them.
+    fn launch_again<B: Borrow<Arc<Buffer>>>(
+        &self,
+        error: Error,
+        arguments: Option<&[B]>,
+        donated: &Donations,
+    ) -> Result<(Arrays, Launch), Error> {
+        if error.code != Code::ResourceExhausted {
+            return Err(error);
+        }
+        if let Some(arguments) = arguments {
+            tracing::debug!("{}: {error}: trying again without mlx's cache", self.name);
+            mlx::memory::clear_cache()?;
+            // They may have been deleted meanwhile, or have failed.
+            if let Ok((arrays, reach)) = collect(arguments) {
+                return run_program(reach, || self.launch(arrays, donated)).map_err(|error| self.with_size(error));
+            }
+        }
+        Err(self.with_size(error))
+    }
+
+    /// Tells how large the program's largest array is.
+    fn with_size(&self, mut error: Error) -> Error {
+        if let Some((bytes, origin)) = &self.largest
+            && error.code == Code::ResourceExhausted
+            && !error.message.contains(&bytes.to_string())
+        {
+            let Origin { name, location } = &**origin;
+            error.message +=
+                &format!("; {bytes} bytes for {name} at {location} are the largest array of {}", self.name);
+        }
+        error
     }
 
     /// Sets the program going on another thread, once its arguments exist.
@@ -245,6 +318,20 @@ impl Executable {
     }
 }
 
+/// The arguments' arrays, and what the program that uses them reaches back to.
+fn collect<B: Borrow<Arc<Buffer>>>(arguments: &[B]) -> Result<(Arrays, Reach), Error> {
+    let mut reach = Reach::now();
+    // To collect results is to forget how many there will be.
+    let mut arrays = Arrays::with_capacity(arguments.len());
+    for buffer in arguments.iter().map(Borrow::borrow) {
+        // A buffer whose array is still to come tells no more than that before.
+        let array = buffer.array()?;
+        reach = buffer.reach(reach);
+        arrays.push(array);
+    }
+    Ok((arrays, reach))
+}
+
 /// A program that another thread runs.
 struct Deferred {
     executable: Arc<Executable>,
@@ -259,10 +346,13 @@ impl Deferred {
         let Self { executable, arguments, donated, outputs, promise } = self;
         let span = timeline::span("program", || executable.name.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let reach = arguments.iter().fold(Reach::now(), |reach, buffer| buffer.reach(reach));
             // Every claim is taken, whatever becomes of the others.
             let arrays: SmallVec<[Result<Array, Error>; 4]> = arguments.iter().map(|buffer| buffer.take()).collect();
-            drop(arguments);
-            executable.launch(arrays.into_iter().collect::<Result<Arrays, _>>()?, &donated)
+            let again = (!donated.contains(&true)).then_some(arguments);
+            let arrays = arrays.into_iter().collect::<Result<Arrays, _>>()?;
+            run_program(reach, || executable.launch(arrays, &donated))
+                .or_else(|error| executable.launch_again(error, again.as_deref(), &donated))
         }));
         let outcome = outcome.unwrap_or_else(|_| {
             Err(Error::new(Code::Internal, format!("{}: internal error of jax-mps: a panic", executable.name)))

@@ -10,33 +10,42 @@ use crate::lower::{Footprint, Origin, describe};
 use crate::mlx::Capabilities;
 use crate::program::{Block, Function, OpKind, Type, ValueId};
 
+/// What one array may take, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// All that MLX may allocate.
+    pub memory: usize,
+    /// The longest buffer of the device: on a Mac less than its memory.
+    pub buffer: usize,
+}
+
 /// Checks every array that a function computes, one by one, against the bytes that MLX may allocate.
 ///
 /// # Errors
 /// RESOURCE_EXHAUSTED, naming the op.
-pub fn check(function: &Function, limit: usize) -> Result<(), Error> {
-    block(function, &function.body, limit)?;
+pub fn check(function: &Function, bounds: &Bounds) -> Result<(), Error> {
+    block(function, &function.body, bounds)?;
     for &result in &function.body.results {
-        if let Some(bytes) = beyond(function, result, limit) {
+        if let Some(bytes) = beyond(function, result, bounds) {
             let ty = function.ty(result);
-            return Err(exhausted(&format!("result {ty} of @{}", function.name), bytes, limit));
+            return Err(exhausted(&format!("result {ty} of @{}", function.name), bytes, bounds));
         }
     }
     Ok(())
 }
 
-fn block(function: &Function, body: &Block, limit: usize) -> Result<(), Error> {
+fn block(function: &Function, body: &Block, bounds: &Bounds) -> Result<(), Error> {
     for op in &body.ops {
         for region in &op.regions {
-            block(function, region, limit)?;
+            block(function, region, bounds)?;
         }
         // A broadcast repeats its operand without a copy.
         if matches!(op.kind, OpKind::BroadcastInDim { .. }) {
             continue;
         }
         for &result in &op.results {
-            if let Some(bytes) = beyond(function, result, limit) {
-                return Err(exhausted(&describe(function, op), bytes, limit));
+            if let Some(bytes) = beyond(function, result, bounds) {
+                return Err(exhausted(&describe(function, op), bytes, bounds));
             }
         }
     }
@@ -44,11 +53,11 @@ fn block(function: &Function, body: &Block, limit: usize) -> Result<(), Error> {
 }
 
 /// Bytes of an array that is beyond the limit.
-fn beyond(function: &Function, value: ValueId, limit: usize) -> Option<u128> {
+fn beyond(function: &Function, value: ValueId, bounds: &Bounds) -> Option<u128> {
     let Type::Tensor(tensor) = function.ty(value) else { return None };
     let elements = tensor.shape.iter().map(|&size| u128::try_from(size).unwrap_or(0));
     let bytes = elements.fold(tensor.element.bytes() as u128, u128::saturating_mul);
-    (bytes > limit as u128).then_some(bytes)
+    (bytes > bounds.memory.min(bounds.buffer) as u128).then_some(bytes)
 }
 
 /// The largest array of a program, which the system must be asked for before each run.
@@ -86,8 +95,13 @@ impl Reservation {
     }
 }
 
-fn exhausted(what: &str, bytes: u128, limit: usize) -> Error {
-    let message = format!("out of memory: {what} needs {bytes} bytes, and mlx may allocate {limit}");
+fn exhausted(what: &str, bytes: u128, &Bounds { memory, buffer }: &Bounds) -> Error {
+    let limit = if bytes > memory as u128 {
+        format!("mlx may allocate {memory}")
+    } else {
+        format!("the longest buffer of the device has {buffer}")
+    };
+    let message = format!("out of memory: {what} needs {bytes} bytes, and {limit}");
     Error::new(Code::ResourceExhausted, message)
 }
 
@@ -111,6 +125,19 @@ mod tests {
             function.body.results.push(value);
         }
         function
+    }
+
+    fn check(function: &Function, memory: usize) -> Result<(), Error> {
+        super::check(function, &Bounds { memory, buffer: usize::MAX })
+    }
+
+    #[test]
+    fn arrays_beyond_the_longest_buffer_are_refused() {
+        let function = function(OpKind::Iota { iota_dimension: 0 }, vec![26], false);
+        let error = super::check(&function, &Bounds { memory: 1000, buffer: 103 }).unwrap_err();
+        assert_eq!(error.code, Code::ResourceExhausted);
+        assert!(error.message.ends_with("needs 104 bytes, and the longest buffer of the device has 103"), "{error}");
+        assert!(super::check(&function, &Bounds { memory: 1000, buffer: 104 }).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Devices, buffers, executables: what `pjrt` offers to jaxlib, without C in it.
 #![forbid(unsafe_code)]
 
+mod apart;
 mod bitcast;
 mod buffer;
 mod capture;
@@ -15,11 +16,13 @@ mod executable;
 mod execute;
 mod fork;
 mod host;
+pub mod interrupts;
 mod jobs;
 mod layout;
 mod memory_limit;
 mod pledge;
 mod promise;
+mod settings;
 mod timeline;
 
 pub use buffer::{Buffer, BufferType, MemoryKind};
@@ -33,5 +36,5 @@ pub use pledge::Pledge;
 pub(crate) use timeline::one_at_a_time as one_profile_at_a_time;
 pub use timeline::{Profiler, Span, span};
 
-pub use crate::mlx::{HostBytes, Lent, autorelease_pool};
+pub use crate::mlx::{HostBytes, Lent, autorelease_pool, interpreter};
 pub use crate::stablehlo::{NEWEST as NEWEST_STABLEHLO, OLDEST as OLDEST_STABLEHLO};

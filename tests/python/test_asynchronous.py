@@ -141,3 +141,41 @@ def test_process_ends_while_programs_run(device):
         pytest.skip("XLA:CPU waits for its programs")
     ran = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=120)
     assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr
+
+
+DAEMON = """
+import sys, threading, time
+import jax, jax.numpy as jnp, numpy as np
+endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+waiting = threading.Event()
+def work():
+    waiting.set()
+    {wait}
+threading.Thread(target=work, daemon=True).start()
+waiting.wait()
+time.sleep(1)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "endless(jnp.ones(3))",
+        "endless(jnp.ones(3)).block_until_ready()",
+        "jax.block_until_ready([endless(jnp.ones(3)), endless(jnp.ones(4))])",
+        "np.asarray(endless(jnp.ones(3)))",
+        "np.asarray(endless(jnp.ones(3)) + 1)",
+        "float(endless(jnp.ones(())))",
+        "jax.device_put(endless(jnp.ones(3)), jax.devices('cpu')[0]).block_until_ready()",
+        "endless(jnp.ones(3)).unsafe_buffer_pointer()",
+        "jax.jit(lambda x: endless(jax.pure_callback(np.asarray, jax.ShapeDtypeStruct((3,), 'float32'), x)))(np.ones(3))",
+    ],
+)
+def test_process_ends_well_while_a_daemon_thread_waits(wait, device):
+    """Python ends such threads when they take its lock, and jaxlib does not bear that."""
+    if device.platform != PLATFORM_HAS_JOBS:
+        pytest.skip("XLA:CPU computes these loops inside of the call")
+    program = DAEMON.format(wait=wait)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "done\n", "")

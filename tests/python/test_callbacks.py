@@ -1,5 +1,8 @@
 """Callbacks from a running program into Python: values, order, errors, and programs inside callbacks."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import jax
@@ -151,6 +154,47 @@ def test_exception_reaches_the_caller_and_the_device_lives_on(kind):
             jax.block_until_ready(f(jnp.ones(2)))
             jax.effects_barrier()
     np.testing.assert_array_equal(jax.jit(lambda x: x + 1)(jnp.ones(2)), [2, 2])
+
+
+CAUGHT = """
+import sys
+import jax, jax.numpy as jnp
+from jax.experimental import io_callback
+
+def fail(x): raise ValueError("chosen to fail")
+def f(x):
+    kind = sys.argv[1]
+    if kind == "pure": return jax.pure_callback(fail, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+    if kind == "debug": return (jax.debug.callback(fail, x), x)[1]
+    if kind == "several": return (jax.debug.callback(fail, x), io_callback(fail, None, x, ordered=True), x)[2]
+    return io_callback(fail, jax.ShapeDtypeStruct(x.shape, x.dtype), x, ordered=kind == "ordered")
+
+for compiled in (jax.jit(f), jax.jit(f).lower(jnp.ones(2)).compile()):
+    for _ in range(2):
+        try:
+            compiled(jnp.ones(2)).block_until_ready()
+            print("no error")
+        except jax.errors.JaxRuntimeError as error:
+            print("chosen to fail" in str(error))
+    for _ in range(2):
+        jax.effects_barrier()
+    print(jax.jit(lambda x: x + 1)(jnp.ones(2)))
+seen = []
+g = jax.jit(lambda x: (io_callback(seen.append, None, x, ordered=True), jax.debug.callback(seen.append, x), x)[2])
+g(1.0)
+jax.effects_barrier()
+print(len(seen))
+"""
+
+
+@pytest.mark.parametrize("kind", ["pure", "io", "ordered", "debug", "several"])
+def test_an_error_that_was_caught_does_not_come_back(kind, device):
+    """jaxlib keeps the token of a program with effects, and its error: what fails has to fail at the call, as on XLA:CPU."""
+    environment = {**os.environ, "JAX_PLATFORMS": os.environ["JAX_MPS_TEST_PLATFORM"]}
+    command = [sys.executable, "-c", CAUGHT, kind]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.stdout == 2 * "True\nTrue\n[2. 2.]\n" + "2\n", result.stderr
+    assert "Exception ignored" not in result.stderr
 
 
 def test_results_of_a_failed_callback_fail_whoever_uses_them():

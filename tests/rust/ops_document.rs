@@ -40,6 +40,31 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("complex", &["complex<f32>"]),
 ];
 
+/// Where results differ from XLA:CPU's on purpose: what, here, there. Each has a test that names it.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    ("denormal numbers", "kept, where the device keeps them", "flushed to zero"),
+    (
+        "constants that follow one another: `(x * 1e30) * 1e-30`, `(x * a) / b`, `(x / a) / b`, `(x + a) + b`",
+        "computed as they stand, with what overflows on the way",
+        "its simplifier makes one constant of the two",
+    ),
+    (
+        "`log(exp(x))`, `exp(x) / exp(x)`, `sqrt(x * x)`",
+        "computed as they stand, with what overflows on the way",
+        "in some programs `x`, `1` and `abs(x)`: its simplifier assumes that nothing overflows",
+    ),
+    (
+        "`max(clamp(low, x, high), low)` where low is above high",
+        "computed as it stands: low",
+        "its simplifier leaves the max out: high",
+    ),
+    (
+        "sort of f8E4M3FNUZ, f8E4M3B11FNUZ and f8E5M2FNUZ",
+        "NaN last, as JAX documents",
+        "NaN first: it has the bits that -0.0 has in other types",
+    ),
+];
+
 type Types = BTreeSet<&'static str>;
 
 /// One line of the coverage.
@@ -154,6 +179,10 @@ fn document_is_that_of_the_table() {
     for (name, why) in REFUSED {
         assert!(!rows.contains_key(name), "{name} is both supported and refused");
         text += &format!("| `{name}` | {why} |\n");
+    }
+    text += "\n## Deliberate differences from XLA:CPU\n\n| what | here | XLA:CPU |\n|---|---|---|\n";
+    for (what, here, there) in DIFFERENCES {
+        text += &format!("| {what} | {here} | {there} |\n");
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ops.md");
     if std::env::var_os("JAX_MPS_BLESS").is_some() {

@@ -3,8 +3,8 @@
 #include <stdexcept>
 #include <utility>
 #include <vector>
+#include "allocate.h"
 #include "host_call.h"
-#include "mlx/allocator.h"
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/c/error.h"
 #include "mlx/c/private/mlx.h"
@@ -41,7 +41,7 @@ class HostCall : public mlx::core::Primitive {
     std::vector<void*> targets;
     std::vector<size_t> target_bytes;
     for (auto& output : outputs) {
-      output.set_data(mlx::core::allocator::malloc(output.nbytes()));
+      output.set_data(jax_mps::allocate(output.nbytes()));
       targets.push_back(output.size() > 0 ? output.data<void>() : nullptr);
       target_bytes.push_back(output.nbytes());
     }
@@ -52,7 +52,7 @@ class HostCall : public mlx::core::Primitive {
     for (auto& output : outputs) {
       encoder.set_output_array(output);
     }
-    // No exception for a failure: MLX would forget it (src/mlx/failures.rs).
+    // No exception for a failure: the function keeps it itself (src/mlx/failures.rs).
     encoder.dispatch([state = state_, launch = state_->launch(), sources, source_bytes, targets, target_bytes]() {
       state->function(
           state->data,
@@ -110,7 +110,7 @@ extern "C" int jax_mps_host_call(
     mlx_vector_array_set_(*results, mlx::core::array::make_arrays(output_shapes, output_dtypes, primitive, arguments));
     return 0;
   } catch (std::exception& e) {
-    mlx_error(e.what());
+    mlx_error("%s", e.what());
     return 1;
   }
 }

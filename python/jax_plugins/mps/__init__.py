@@ -4,6 +4,9 @@ JAX finds this module by itself, through the namespace package ``jax_plugins``
 and through the entry point of the same name, and calls :func:`initialize`.
 ``python -m jax_plugins.mps`` prints what a bug report should contain.
 
+When JAX makes the platform's client, and not before, ``MLX_ENABLE_TF32=0`` is put into the
+environment of the process unless the variable is set: see :mod:`jax_plugins.mps.precision`.
+
 For users: :func:`info`, and for the device's memory and traces
 :func:`memory_info`, :func:`clear_cache`, :func:`set_cache_limit`,
 :func:`set_memory_limit`, :func:`reset_peak_memory`, :func:`start_capture` and
@@ -11,9 +14,7 @@ For users: :func:`info`, and for the device's memory and traces
 """
 
 import importlib
-import logging
 
-_logger = logging.getLogger(__name__)
 _initialized = False
 
 # Imported when they are asked for: JAX imports this module in every program.
@@ -53,38 +54,36 @@ def initialize() -> None:
     global _initialized
     if _initialized:
         return
-    from jax_plugins.mps import precision, registration
+    from jax_plugins.mps import registration
 
-    precision.keep_float32()
     registration.register()
     _initialized = True
+    adapt()
 
-    from jax_plugins.mps import (
-        alias,
-        cache,
-        callbacks,
-        dlpack,
-        donation,
-        lowering,
-        random_bits,
-    )
 
-    for adapt in (
-        donation.enable,
-        lowering.register,
-        callbacks.register,
-        random_bits.register,
-        cache.enable,
-        dlpack.enable,
-        alias.enable,
-    ):
-        try:
-            adapt()
-        except (ImportError, AttributeError, KeyError, NotImplementedError) as error:
-            # A part of JAX that has no public interface has moved. The
-            # plugin works without these; the user should know what is missing.
-            _logger.warning(
-                "jax-mps: %s needs an internal part of JAX that this release lacks: %s",
-                adapt.__module__,
-                error,
-            )
+_ADAPTERS = {
+    "donation.enable": "donation of arguments",
+    "lowering.register": "lowering rules",
+    "callbacks.register": "callbacks",
+    "random_bits.register": "fast random bits",
+    "cache.enable": "the persistent compilation cache",
+    "dlpack.enable": "DLPack",
+    "interrupts.enable": "KeyboardInterrupt while an array is waited for",
+    "memory_statistics.enable": "memory_stats without counters that do not exist",
+    "alias.enable": "the name gpu",
+}
+"""What mends JAX where it is closed to new platforms: functions of modules here."""
+
+
+def adapt() -> None:
+    """Mends JAX where it is closed to new platforms; what cannot be is in :data:`guard.missing`."""
+    from jax_plugins.mps import guard
+
+    for path, what in _ADAPTERS.items():
+        guard.attempt(what, _call, path)
+
+
+def _call(path: str) -> None:
+    # Imported inside of the guard: the modules import what they adapt.
+    module, _, function = path.partition(".")
+    getattr(importlib.import_module(f"{__name__}.{module}"), function)()

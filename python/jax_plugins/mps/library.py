@@ -66,10 +66,19 @@ def mlx_version(folder: pathlib.Path) -> str | None:
 
 def check_mlx() -> None:
     """Raises :class:`Unavailable` unless the right MLX is installed."""
-    folder = mlx_folder()
-    if folder is None:
+    if mlx_folder() is None:
         raise Unavailable(f"MLX is not installed; {_advice()}")
-    version = mlx_version(folder)
+    check_release()
+
+
+def check_release() -> None:
+    """Raises :class:`Unavailable` if MLX is installed in another release.
+
+    The library itself compares releases too, when it makes a client: with the MLX that it has
+    found, wherever that is. But it has been loaded then.
+    """
+    folder = mlx_folder()
+    version = folder and mlx_version(folder)
     if version not in (None, MLX_VERSION):
         raise Unavailable(
             f"MLX {version} is installed in {folder}, but this jax-mps is built "
@@ -98,6 +107,8 @@ def load(loader):
     """
     global _loaded
     path = _loaded or str(library_path())
+    if not _loaded:
+        check_release()
     try:
         result = loader(path)
     except Exception as error:
@@ -105,6 +116,8 @@ def load(loader):
         # symbol") do not say what to install.
         check_mlx()
         if "libmlx" not in str(error) or not preload_mlx():
+            if os.environ.get(LIBRARY_PATH_VARIABLE) and not isinstance(error, ImportError):
+                raise Unavailable(f"{LIBRARY_PATH_VARIABLE}: {error}") from error
             raise
         result = loader(path)
     _loaded = path

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax._src.interpreters import mlir
 
-from jax_plugins.mps import primitives
+from jax_plugins.mps import guard, primitives
 from jax_plugins.mps.registration import PLATFORM
 
 
@@ -27,11 +27,14 @@ QR = ("geqp3", "geqrf", "householder_product", "ormqr")
 def register() -> None:
     """Registers the rules; the platform must be known to JAX already."""
     for platform, group in (("cpu", primitives.LAPACK), ("cuda", primitives.OF_CUDA)):
-        rules = mlir._platform_specific_lowerings[platform]
-        for primitive in group:
-            rule = _with_every_method(rules[primitive].rule)
-            rule = _in_single_precision(primitive, rule)
-            mlir.register_lowering(primitive, rule, platform=PLATFORM)
+        for name in group:
+            guard.attempt(f"decomposition {name.removesuffix('_p')}", _register, platform, name)
+
+
+def _register(platform: str, name: str) -> None:
+    primitive = primitives.of_linear_algebra(name)
+    rule = _with_every_method(mlir._platform_specific_lowerings[platform][primitive].rule)
+    mlir.register_lowering(primitive, _in_single_precision(primitive, rule), platform=PLATFORM)
 
 
 def _with_every_method(rule):

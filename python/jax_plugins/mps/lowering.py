@@ -13,21 +13,25 @@ from jax import lax
 from jax._src.interpreters import mlir as private
 from jax.interpreters import mlir
 
-from jax_plugins.mps import linear_algebra, primitives
+from jax_plugins.mps import guard, linear_algebra, primitives
 from jax_plugins.mps.registration import PLATFORM
 
 
 def register() -> None:
     """Registers all rules; the platform must be known to JAX already."""
     linear_algebra.register()
-    _register(primitives.APPROX_TOP_K, _approx_top_k)
+    guard.attempt("jax.lax.approx_max_k and approx_min_k", _register, "APPROX_TOP_K", _approx_top_k)
+    guard.attempt("jax.lax.pbroadcast", _register_pbroadcast)
+    guard.attempt("jax.nn.scaled_matmul", _register, "SCALED_MATMUL", _scaled_matmul)
+
+
+def _register(name: str, rule) -> None:
+    mlir.register_lowering(getattr(primitives, name), rule, platform=PLATFORM)
+
+
+def _register_pbroadcast() -> None:
     of_cuda = private._platform_specific_lowerings["cuda"]
-    _register(primitives.PBROADCAST, of_cuda[primitives.PBROADCAST].rule)
-    _register(primitives.SCALED_MATMUL, _scaled_matmul)
-
-
-def _register(primitive, rule) -> None:
-    mlir.register_lowering(primitive, rule, platform=PLATFORM)
+    _register("PBROADCAST", of_cuda[primitives.PBROADCAST].rule)
 
 
 def _approx_top_k(ctx, operand, *, reduction_dimension, is_max_k, **params):

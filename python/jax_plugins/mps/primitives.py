@@ -1,50 +1,59 @@
 """Where the JAX primitives live that the lowering rules are for.
 
 Private parts of JAX: the primitives below. Most have no public name, or not in
-every supported release.
+every supported release. Each is looked up when it is asked for.
 """
 
-from jax._src import checkify, debugging
-from jax._src.cudnn import scaled_matmul_stablehlo
-from jax._src.lax import ann, linalg, parallel
+import importlib
 
-LAPACK = tuple(
-    getattr(linalg, name)
-    for name in (
-        "eig_p",
-        "eigh_p",
-        "geqp3_p",
-        "geqrf_p",
-        "hessenberg_p",
-        "householder_product_p",
-        "lu_p",
-        "ormqr_p",  # since 0.10
-        "schur_p",
-        "svd_p",
-        "tridiagonal_p",
-        "tridiagonal_solve_p",
-    )
-    if hasattr(linalg, name)
+import jax
+
+LAPACK = (
+    "eig_p",
+    "eigh_p",
+    "geqp3_p",
+    "geqrf_p",
+    "hessenberg_p",
+    "householder_product_p",
+    "lu_p",
+    *(("ormqr_p",) if jax.__version_info__ >= (0, 10) else ()),
+    "schur_p",
+    "svd_p",
+    "tridiagonal_p",
+    "tridiagonal_solve_p",
 )
-"""Decompositions that the CPU's rule sends to LAPACK."""
+"""Decompositions that the CPU's rule sends to LAPACK, by their names in ``jax._src.lax.linalg``."""
 
-OF_CUDA = (linalg.lu_pivots_to_permutation_p,)
-"""Primitives that the CPU's rule makes a loop of, and CUDA's a custom call."""
+OF_CUDA = ("lu_pivots_to_permutation_p",)
+"""Primitives there that the CPU's rule makes a loop of, and CUDA's a custom call."""
 
-CHECK = checkify.check_p
-"""A check of checkify that raises while the program runs."""
+_HOMES = {
+    # A check of checkify that raises while the program runs.
+    "CHECK": "jax._src.checkify.check_p",
+    # ``jax.debug.callback``.
+    "DEBUG_CALLBACK": "jax._src.debugging.debug_callback_p",
+    # ``jax.debug.print``.
+    "DEBUG_PRINT": "jax._src.debugging.debug_print_p",
+    # The largest or smallest elements, some of which may be missed.
+    "APPROX_TOP_K": "jax._src.lax.ann.approx_top_k_p",
+    # Every device gets the array of one: has a rule on JAX's GPUs only.
+    "PBROADCAST": "jax._src.lax.parallel.pbroadcast_p",
+    # ``jax.nn.scaled_matmul``: before JAX 0.11 CUDA and ROCm alone have rules.
+    "SCALED_MATMUL": "jax._src.cudnn.scaled_matmul_stablehlo._scaled_matmul_p",
+}
 
-DEBUG_CALLBACK = debugging.debug_callback_p
-"""``jax.debug.callback``."""
 
-DEBUG_PRINT = debugging.debug_print_p
-"""``jax.debug.print``."""
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _at(_HOMES[name])
 
-APPROX_TOP_K = ann.approx_top_k_p
-"""The largest or smallest elements, some of which may be missed."""
 
-PBROADCAST = parallel.pbroadcast_p
-"""Every device gets the array of one: has a rule on JAX's GPUs only."""
+def of_linear_algebra(name: str):
+    """The primitive of that name in ``jax._src.lax.linalg``."""
+    return _at(f"jax._src.lax.linalg.{name}")
 
-SCALED_MATMUL = scaled_matmul_stablehlo._scaled_matmul_p
-"""``jax.nn.scaled_matmul``: before JAX 0.11 CUDA and ROCm alone have rules."""
+
+def _at(path: str):
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)

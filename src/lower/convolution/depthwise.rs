@@ -4,8 +4,9 @@
 
 use super::geometry::Geometry;
 use super::windows::Embed;
+use crate::lower::complex;
 use crate::lower::dot_general::product::MatrixProduct;
-use crate::mlx::{self, Array, Stream};
+use crate::mlx::{self, Array, Dtype, Stream};
 
 /// The ready parameters of all calls.
 pub(super) struct Depthwise {
@@ -114,7 +115,11 @@ impl Depthwise {
             }
             let taps = mlx::slice(&kernel, &place.kernel[0], &place.kernel[1], &self.kernel_strides, stream)?;
             let taps = mlx::reshape(&taps, &self.kernel_shape, stream)?;
-            let products = mlx::multiply(&elements, &taps, stream)?;
+            let products = if elements.dtype() == Dtype::Complex64 {
+                complex::multiply(&elements, &taps, stream)?
+            } else {
+                mlx::multiply(&elements, &taps, stream)?
+            };
             sum = Some(match sum {
                 None => products,
                 Some(sum) => mlx::add(&sum, &products, stream)?,

@@ -1,7 +1,7 @@
 //! The product of matrices in every element type: `[batch…, m, k] × [batch…, k, n]`.
 #![forbid(unsafe_code)]
 
-use crate::lower::{Context, LowerError, Placement, storage};
+use crate::lower::{Context, LowerError, Placement, complex, storage};
 use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::{DotAlgorithm, ElementType, Op};
 
@@ -186,6 +186,7 @@ impl MatrixProduct {
     pub fn multiply(&self, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
         let product = match self.method {
             Method::Native(..) | Method::Exact(_) => mlx::matmul(a, b, stream)?,
+            Method::Outer(Dtype::Complex64) => complex::multiply(a, b, stream)?,
             Method::Outer(_) => mlx::multiply(a, b, stream)?,
             Method::Bool => {
                 let zero = Array::scalar(0f32)?;

@@ -1,6 +1,7 @@
 //! reduce.
 #![forbid(unsafe_code)]
 
+pub mod host;
 pub mod native;
 
 use super::combiner::{self, ArgExtremum, Combiner};

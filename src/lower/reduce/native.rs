@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::super::combiner::Combiner;
+use super::super::{complex, float_order};
+use super::host;
 use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::ElementType;
 
@@ -33,20 +35,34 @@ pub fn reduce(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> ml
             let odd = mlx::bitwise_and(&count, &Array::scalar(1i32)?, stream)?;
             mlx::astype(&odd, Dtype::Bool, stream)
         }
+        (Combiner::Multiply, Dtype::Complex64) => complex::product(a, axes, stream),
         (Combiner::Add | Combiner::Multiply, _) => {
             // XLA keeps the sums of the short floats in f32.
             let short = matches!(dtype, Dtype::Float16 | Dtype::Bfloat16);
             let wide = if short { mlx::astype(a, Dtype::Float32, stream)? } else { a.clone() };
-            let result = if combiner == Combiner::Add {
-                mlx::sum_axes(&wide, axes, false, stream)?
-            } else {
-                mlx::prod_axes(&wide, axes, false, stream)?
+            let result = match long(combiner, &wide, axes, stream)? {
+                Some(result) => result,
+                None if combiner == Combiner::Add => mlx::sum_axes(&wide, axes, false, stream)?,
+                None => mlx::prod_axes(&wide, axes, false, stream)?,
             };
             // Small integers come back wider; the low bits are the sum that wraps around.
             if result.dtype() == dtype { Ok(result) } else { mlx::astype(&result, dtype, stream) }
         }
-        (Combiner::Maximum, _) => mlx::max_axes(a, axes, false, stream),
-        (Combiner::Minimum, _) => mlx::min_axes(a, axes, false, stream),
+        (Combiner::Maximum | Combiner::Minimum, _) => {
+            if stream.capabilities().host_functions
+                && let Some(result) = host::reduce(combiner, a, axes, stream)?
+            {
+                return Ok(result);
+            }
+            float_order::with_order_of_zeros(
+                a,
+                |a| match combiner {
+                    Combiner::Maximum => mlx::max_axes(a, axes, false, stream),
+                    _ => mlx::min_axes(a, axes, false, stream),
+                },
+                stream,
+            )
+        }
         (Combiner::And | Combiner::Or | Combiner::Xor, _) => {
             let (rows, kept) = super::rows(a, axes, stream)?;
             let call = match combiner {
@@ -62,4 +78,15 @@ pub fn reduce(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> ml
             Err(mlx::Error::new("internal error: a projection has no native reduction"))
         }
     }
+}
+
+/// Sums and products that the backend would make less precise with their length; None for all others.
+fn long(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> mlx::Result<Option<Array>> {
+    let can = stream.capabilities();
+    let extent: usize = axes.iter().map(|&axis| a.shape()[axis as usize] as usize).product();
+    if extent <= can.longest_sum {
+        return Ok(None);
+    }
+    let stream = if can.host_functions { stream } else { Stream::cpu()? };
+    host::reduce(combiner, a, axes, stream)
 }

@@ -2,17 +2,20 @@
 #![forbid(unsafe_code)]
 
 use super::super::combiner::{self, Combiner};
+use super::super::complex;
 use super::super::reduce::{self, Combine, native};
-use super::super::{Context, LowerError, Lowered, shape_i32};
+use super::super::{Context, LowerError, Lowered, float_order, shape_i32};
 use super::windows::{Dimension, along_all};
-use super::{accumulator, apply, converted};
+use super::{accumulator, converted, host, ordered};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{ElementType, Op};
 
 /// What an operand is scanned with.
 #[derive(Clone, Copy)]
-enum Scan {
+pub enum Scan {
+    /// Whose sums of short floats are made in f32.
     Combiner(Combiner),
+    /// The logarithm of the sum of exponentials.
     LogAddExp,
 }
 
@@ -112,7 +115,7 @@ fn cumulate(
         }
         // MLX's scans of short floats lose NaN.
         Scan::Combiner(combiner @ (Combiner::Maximum | Combiner::Minimum))
-            if matches!(dtype, Dtype::Float16 | Dtype::Bfloat16) =>
+            if matches!(dtype, Dtype::Float16 | Dtype::Bfloat16) && !stream.capabilities().host_functions =>
         {
             (Dtype::Float32, Some(combiner))
         }
@@ -120,24 +123,38 @@ fn cumulate(
     };
     let operand = &converted(input, wide, stream)?;
     let init = init.map(|init| converted(init, wide, stream)).transpose()?;
-    let mut result = match combiner {
-        None => mlx::logcumsumexp(operand, axis, reverse, true, stream)?,
-        Some(Combiner::Add | Combiner::Xor) => mlx::cumsum(operand, axis, reverse, true, stream)?,
-        Some(Combiner::Multiply) => mlx::cumprod(operand, axis, reverse, true, stream)?,
-        Some(Combiner::Maximum) => mlx::cummax(operand, axis, reverse, true, stream)?,
-        Some(Combiner::Minimum) => mlx::cummin(operand, axis, reverse, true, stream)?,
-        Some(other) => return Err(mlx::Error::new(format!("internal error: no scan by {other:?}"))),
+    let made = combiner.map_or(Scan::LogAddExp, Scan::Combiner);
+    let mut result = match (host::scan(made, operand, axis, reverse, stream)?, combiner) {
+        (Some(result), _) => result,
+        (None, None) => mlx::logcumsumexp(operand, axis, reverse, true, stream)?,
+        (None, Some(combiner @ (Combiner::Maximum | Combiner::Minimum))) => {
+            float_order::with_order_of_zeros(operand, |a| native_scan(combiner, a, axis, reverse, stream), stream)?
+        }
+        (None, Some(Combiner::Multiply)) if wide == Dtype::Complex64 => {
+            complex::cumulative_product(operand, axis, reverse, stream)?
+        }
+        (None, Some(combiner)) => native_scan(combiner, operand, axis, reverse, stream)?,
     };
     if let Some(init) = init {
         result = match combiner {
             None => mlx::logaddexp(&init, &result, stream)?,
-            Some(combiner) => apply(combiner, &init, &result, stream)?,
+            Some(combiner) => ordered(combiner, &init, &result, stream)?,
         };
     }
     if combiner == Some(Combiner::Xor) {
         result = mlx::bitwise_and(&result, &Array::scalar(1i32)?, stream)?;
     }
     converted(&result, dtype, stream)
+}
+
+fn native_scan(combiner: Combiner, a: &Array, axis: i32, reverse: bool, stream: Stream) -> mlx::Result<Array> {
+    match combiner {
+        Combiner::Add | Combiner::Xor => mlx::cumsum(a, axis, reverse, true, stream),
+        Combiner::Multiply => mlx::cumprod(a, axis, reverse, true, stream),
+        Combiner::Maximum => mlx::cummax(a, axis, reverse, true, stream),
+        Combiner::Minimum => mlx::cummin(a, axis, reverse, true, stream),
+        other => Err(mlx::Error::new(format!("internal error: no scan by {other:?}"))),
+    }
 }
 
 /// Scans with any associative body: after the n-th step each position holds the combination of 2ⁿ elements.

@@ -2,13 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod cumulative;
+mod host;
 #[cfg(test)]
 mod tests;
 pub mod windows;
 
 use super::combiner::{self, Combiner};
 use super::reduce::{self, native};
-use super::{Context, LowerError, Lowered, Row, shape, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Row, complex, float_order, shape, shape_i32, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Op, OpKind, ReduceWindow};
 use windows::{Dimension, Windows};
@@ -92,6 +93,7 @@ pub fn apply(combiner: Combiner, a: &Array, b: &Array, stream: Stream) -> mlx::R
         Combiner::Multiply | Combiner::And | Combiner::Minimum if is_bool => mlx::logical_and(a, b, stream),
         Combiner::Xor if is_bool => mlx::not_equal(a, b, stream),
         Combiner::Add => mlx::add(a, b, stream),
+        Combiner::Multiply if a.dtype() == Dtype::Complex64 => complex::multiply(a, b, stream),
         Combiner::Multiply => mlx::multiply(a, b, stream),
         Combiner::Maximum => mlx::maximum(a, b, stream),
         Combiner::Minimum => mlx::minimum(a, b, stream),
@@ -100,6 +102,16 @@ pub fn apply(combiner: Combiner, a: &Array, b: &Array, stream: Stream) -> mlx::R
         Combiner::Xor => mlx::bitwise_xor(a, b, stream),
         Combiner::First => Ok(a.clone()),
         Combiner::Second => Ok(b.clone()),
+    }
+}
+
+/// As [`apply`], with -0 below 0.
+fn ordered(combiner: Combiner, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
+    match combiner {
+        Combiner::Maximum | Combiner::Minimum if float_order::key_dtype(a.dtype()).is_some() => {
+            float_order::extremum(combiner == Combiner::Maximum, a, b, stream)
+        }
+        _ => apply(combiner, a, b, stream),
     }
 }
 
@@ -143,11 +155,16 @@ fn simple(context: &mut Context<'_>, op: &Op, dimensions: &[Dimension]) -> Resul
             let padded = pad(inputs[index], &plan.fill, stream)?;
             let combine =
                 |a: &[Array], b: &[Array]| Ok(smallvec::smallvec![apply(plan.combiner, &a[0], &b[0], stream)?]);
-            let rows = smallvec::smallvec![converted(&padded, wide, stream)?];
-            let mut result = windows.reduce(rows, &combine, stream)?.swap_remove(0);
+            let reduce =
+                |row: &Array| Ok(windows.reduce(smallvec::smallvec![row.clone()], &combine, stream)?.remove(0));
+            let row = converted(&padded, wide, stream)?;
+            let mut result = match plan.combiner {
+                Combiner::Maximum | Combiner::Minimum => float_order::with_order_of_zeros(&row, reduce, stream)?,
+                _ => reduce(&row)?,
+            };
             if !plan.identity {
                 let init = converted(inputs[count + index], wide, stream)?;
-                result = apply(plan.combiner, &init, &result, stream)?;
+                result = ordered(plan.combiner, &init, &result, stream)?;
             }
             converted(&result, plan.dtype, stream)
         };

@@ -28,7 +28,8 @@ impl Mode {
             (Add | Or | Maximum, ElementType::Bool) => ScatterMode::Max,
             (Multiply | And | Minimum, ElementType::Bool) => ScatterMode::Min,
             (Add, _) if !small => ScatterMode::Add,
-            (Multiply, _) if !small => ScatterMode::Prod,
+            // MLX's CPU multiplies complex numbers as std::complex does: see lower/complex.rs.
+            (Multiply, _) if !small && !element.is_complex() => ScatterMode::Prod,
             (Maximum, _) if element.is_integer() => ScatterMode::Max,
             (Minimum, _) if element.is_integer() => ScatterMode::Min,
             (Maximum, _) if element.is_float() && !small => return Ok(Some(Mode::Ordered(ScatterMode::Max))),

@@ -115,7 +115,7 @@ fn stable_argsort(key: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> 
 }
 
 /// The array back to front along an axis.
-fn reversed(a: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> {
+pub(super) fn reversed(a: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> {
     let shape = a.shape();
     let (mut start, mut stop, mut strides) = (vec![0; shape.len()], shape.to_vec(), vec![1; shape.len()]);
     let at = axis as usize;

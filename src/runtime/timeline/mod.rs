@@ -170,6 +170,10 @@ impl HostTransfers for Watched {
         let _span = span("callback", || format!("gives {bytes} bytes to channel {channel}"));
         self.0.receive(channel, bytes)
     }
+
+    fn is_stopped(&self) -> bool {
+        self.0.is_stopped()
+    }
 }
 
 /// Tests that profile, and those that want nobody to do so, run one after the other.

@@ -1,0 +1,1 @@
+"""Differential fuzzing of the plugin against XLA:CPU; ``python scripts/fuzz --help``."""

@@ -1,0 +1,387 @@
+"""Runs a program on the platform under test and on XLA:CPU, and says whether the results agree.
+
+What is asked first is strict: bits of integers and moved data, the tolerance of tests/python/ops/harness.py for floats.
+Where that fails, the reference is looked at more closely, for it is not the only right answer:
+
+*Sensitivity.* The program is run on XLA:CPU again with noise: each floating-point result of a step is changed by up to
+its tolerance. What moves with that is bounded by how far it moved, and may differ where it flips (an integer that comes
+of a float on the verge, infinity on the verge of overflow). Inputs are never changed, so that data movement,
+comparisons and single functions of inputs have no excuse.
+
+*XLA op by op.* XLA:CPU's answer for the compiled program includes rewrites of its simplifier and, in bfloat16 and
+float16, excess precision. What equals XLA:CPU's own answer without them (op by op, or compiled with
+``xla_allow_excess_precision`` off) is right too.
+
+*Denormals.* XLA:CPU flushes them, MLX keeps them (docs/ops.md). Where the platform under test has some on its way, the
+noise makes either zero or the smallest normal number of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+
+from fuzz import modes
+from fuzz.harness import TOLERANCE, is_inexact
+from fuzz.program import Program, Step, namespace, rename
+
+SAMPLES = 8
+"""Runs of the reference with noise."""
+SLACK = 4.0
+"""How many times as far as in those runs a result may be off: the largest of a few samples is not the worst case."""
+
+# Documented refusals: docs/ops.md says so of each.
+REFUSALS = {
+    "complex<f64> has no element type in MLX": r"UNIMPLEMENTED.*complex<f64>",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """``status``: ok; sensitive, reference (right for the reasons above); refused, invalid; or a finding: value, type,
+    error, accepted."""
+
+    status: str
+    detail: str = ""
+
+    @property
+    def is_finding(self) -> bool:
+        return self.status in FINDINGS
+
+
+FINDINGS = ("value", "type", "error", "accepted", "crash", "hang")
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """An exception of a run."""
+
+    text: str
+
+    @property
+    def headline(self) -> str:
+        lines = [line for line in self.text.splitlines() if line.strip()]
+        return " ".join(lines[:2])[:300]
+
+
+def device(platform: str) -> jax.Device:
+    return jax.devices(platform)[0]
+
+
+def compiled_function(program: Program, extra: dict[str, Any] | None = None, source: str | None = None) -> Callable:
+    """The Python function of a program."""
+    scope = namespace() | {"INPUTS": program.inputs} | (extra or {})
+    exec(source or program.function_source(), scope)  # noqa: S102  our own text
+    return scope["program"]
+
+
+def attempt(run: Callable[[], Any]) -> Any:
+    try:
+        return jax.tree.map(np.asarray, jax.block_until_ready(run()))
+    except Exception as error:  # noqa: BLE001  every failure is an outcome
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+def run_on(program: Program, platform: str, extra: dict[str, Any] | None = None) -> Any:
+    """Leaves of the results, or a `Failure`."""
+    function = compiled_function(program, extra)
+    settings = {"mode": program.mode, "constants": program.constants, "donated": program.donated}
+    if platform == "cpu":
+        settings["donated"] = frozenset()
+        if program.mode == "eager":
+            settings["mode"] = "jit"
+    with jax.default_device(device(platform)):
+        return attempt(lambda: jax.tree.leaves(modes.run(function, program.inputs, settings, device(platform))))
+
+
+def judge(program: Program, fault: str | None = None, phase: Callable[[str], None] = lambda _: None) -> Verdict:
+    """Compares the two platforms. ``fault``: a function of `lax` that is made wrong on purpose."""
+    os.environ["JAX_MPS_HOST"] = "on" if program.host else "off"
+    with jax.enable_x64(program.x64):
+        phase("cpu")
+        want = run_on(program, "cpu")
+        phase("mps")
+        got = run_on(program, os.environ["JAX_MPS_TEST_PLATFORM"], {"lax": Faulty(fault)} if fault else None)
+        phase("compare")
+        return compare(program, got, want)
+
+
+class Faulty:
+    """`lax` with one function wrong by 1 %."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, name: str) -> Any:
+        original = getattr(jax.lax, name)
+        if name != self.name:
+            return original
+        return lambda *arguments, **keywords: original(*arguments, **keywords) * 1.01
+
+
+def compare(program: Program, got: Any, want: Any) -> Verdict:
+    if isinstance(want, Failure) and isinstance(got, Failure):
+        return Verdict("invalid", want.headline)
+    if isinstance(got, Failure):
+        for reason, pattern in REFUSALS.items():
+            if re.search(pattern, got.text, re.DOTALL):
+                return Verdict("refused", reason)
+        return Verdict("error", got.headline)
+    if isinstance(want, Failure):
+        return Verdict("accepted", want.headline)
+    for index, (one, other) in enumerate(zip(got, want, strict=True)):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return Verdict("type", f"result {index}: {one.dtype}{one.shape}, expected {other.dtype}{other.shape}")
+    plain = Comparison(program, [want])
+    wrong = plain.wrong(got)
+    if not any(np.any(mask) for mask in wrong):
+        return Verdict("ok")
+    status, references, wrong = excuses(program, got, want, wrong)
+    if status:
+        return Verdict(status)
+    return Verdict("value", describe(got, references[0], wrong))
+
+
+# References
+
+
+def excuses(program: Program, got: list, want: list, wrong: list) -> tuple[str, list, list]:
+    """Looks at the reference more closely: a status if that explains the difference, the references, what is wrong."""
+    references = [want]
+    comparison = Comparison(program, references)
+    deviations, denormal = noisy(program, want)
+    comparison.deviations = deviations
+    wrong = comparison.wrong(got)
+    if not any(np.any(mask) for mask in wrong):
+        return "denormal" if denormal else "sensitive", references, wrong
+    for reference in alternatives(program):
+        if isinstance(reference, Failure) or [x.shape for x in reference] != [x.shape for x in want]:
+            continue
+        references.append(reference)
+        still = comparison.wrong(got)
+        if not any(np.any(mask) for mask in still):
+            return "reference", references, still
+        wrong = still
+    return "", references, wrong
+
+
+def alternatives(program: Program) -> Any:
+    """XLA:CPU's answers without rewrites across ops and without excess precision."""
+    function = compiled_function(program)
+    settings = {"mode": program.mode, "constants": program.constants, "donated": frozenset()}
+    with jax.default_device(device("cpu")):
+        inner, arguments = modes.prepared(function, program.inputs, settings)
+        placed = [jax.device_put(x, device("cpu")) for x in arguments]
+        yield attempt(lambda: jax.tree.leaves(inner(*placed)))
+        options = {"xla_allow_excess_precision": False}
+        yield attempt(lambda: jax.tree.leaves(jax.jit(inner, compiler_options=options)(*placed)))
+
+
+def noisy(program: Program, want: list) -> tuple[list | None, bool]:
+    """Results of the reference under noise, and whether denormal numbers were on the way."""
+    denormal = has_denormals(program)
+    settings = {"mode": program.mode if program.mode != "eager" else "jit", "constants": frozenset()}
+    names = list(program.inputs)
+    lines = [f"def program({', '.join(names)}):"]
+    for step in program.steps:
+        lines += noisy_lines(step)
+    lines.append(f"    return {', '.join(program.outputs)},")
+    results = []
+    with jax.default_device(device("cpu")):
+
+        def seeded(seed: Any, *arguments: Any) -> Any:
+            noise = Noise(seed, denormal)
+            function = compiled_function(program, {"noise": noise}, "\n".join(lines))
+            inputs = dict(zip(names, arguments))
+            closed = program.constants
+            bound = lambda *values: function(*[  # noqa: E731
+                inputs[name] if name in closed else values[program.arguments.index(name)] for name in names
+            ])
+            if program.mode in ("jvp", "grad"):
+                open_arguments = [inputs[name] for name in program.arguments]
+                return modes.derivative(bound, open_arguments, program.mode == "grad")
+            if program.mode == "vmap":
+                return jax.vmap(bound)(*[inputs[name] for name in program.arguments])
+            return bound(*[inputs[name] for name in program.arguments])
+
+        arguments = dict(program.inputs)
+        if program.mode == "vmap":
+            for name in program.arguments:
+                x = program.inputs[name]
+                arguments[name] = np.stack([x, x[(slice(None, None, -1),) * x.ndim]])
+        compiled = jax.jit(seeded)
+        for seed in range(SAMPLES):
+            leaves = attempt(lambda: jax.tree.leaves(compiled(np.uint32(seed), *arguments.values())))
+            if isinstance(leaves, Failure):
+                return None, denormal
+            results.append(leaves)
+    return results, denormal
+
+
+def noisy_lines(step: Step) -> list[str]:
+    """A step with noise: on its results if it rounds, on its operands too if it sums."""
+    expression = step.expression
+    if step.kind == "sum":
+        names = sorted(step.uses)
+        wrapped = {name: f"noise({name}, {index + 1})" for index, name in enumerate(names)}
+        expression = rename(expression, wrapped)
+    line = f"    {', '.join(step.targets)} = {expression}"
+    if step.kind == "move":
+        return [line]
+    return [line, *(f"    {target} = noise({target}, {17 + index})" for index, target in enumerate(step.targets))]
+
+
+class Noise:
+    """Changes an array by up to its tolerance, by numbers that follow from a seed."""
+
+    def __init__(self, seed: Any, denormals: bool) -> None:
+        self.seed, self.denormals, self.count = seed, denormals, 0
+
+    def __call__(self, x: Any, salt: int) -> Any:
+        jnp, lax = jax.numpy, jax.lax
+        x = jnp.asarray(x)
+        if x.dtype.name not in TOLERANCE or x.size == 0:
+            return x
+        if jnp.issubdtype(x.dtype, jnp.complexfloating):
+            return lax.complex(self(lax.real(x), salt), self(lax.imag(x), salt + 1))
+        self.count += 1
+        bits = lax.iota(np.uint32, x.size) * np.uint32(2654435761) + np.uint32(977 * self.count + salt)
+        bits = bits + self.seed * np.uint32(40503)
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            bits = (bits ^ (bits >> np.uint32(shift))) * np.uint32(factor)
+        bits = bits ^ (bits >> np.uint32(16))
+        amplitude = TOLERANCE[x.dtype.name].value
+        levels = (bits & np.uint32(3)).astype(np.float64 if x.dtype == np.float64 else np.float32) - 1.5
+        factor = (1 + levels.reshape(x.shape) * (amplitude / 1.5)).astype(x.dtype)
+        changed = jnp.where(jnp.isfinite(x), x * lax.stop_gradient(factor), x)
+        if self.denormals:
+            tiny = jnp.asarray(2 * float(ml_dtypes.finfo(x.dtype).tiny), x.dtype)
+            third = ((bits >> np.uint32(8)) % np.uint32(3)).reshape(x.shape)
+            small = jnp.where(third == 0, 0 * x, jnp.where(third == 1, tiny, -tiny))
+            changed = jnp.where(jnp.abs(x) < tiny, lax.stop_gradient(small) + 0 * x, changed)
+        return changed
+
+
+def has_denormals(program: Program) -> bool:
+    """Whether the platform under test meets denormal numbers in the program."""
+    targets = tuple(target for step in program.steps for target in step.targets)
+    everything = program.replace(outputs=(*targets, *program.arguments), donated=frozenset())
+    leaves = run_on(everything, os.environ["JAX_MPS_TEST_PLATFORM"])
+    if isinstance(leaves, Failure):
+        return False
+    for leaf in [*leaves, *program.inputs.values()]:
+        if leaf.dtype.name not in TOLERANCE:
+            continue
+        parts = (leaf.real, leaf.imag) if np.iscomplexobj(leaf) else (leaf,)
+        for part in parts:
+            size = np.abs(part.astype(np.float64))
+            if np.any((size > 0) & (size < float(ml_dtypes.finfo(part.dtype).tiny))):
+                return True
+    return False
+
+
+# Comparing
+
+
+class Comparison:
+    """Which elements of a result agree with none of the references."""
+
+    def __init__(self, program: Program, references: list[list]) -> None:
+        self.program, self.references = program, references
+        self.deviations: list[list] | None = None
+        kinds = {step.kind for step in program.steps}
+        self.derivative = program.mode in ("jvp", "grad")
+        self.sums = "sum" in kinds or self.derivative
+        self.exact = kinds <= {"move"} and not self.derivative
+
+    def wrong(self, got: list) -> list[np.ndarray]:
+        masks = []
+        for index, one in enumerate(got):
+            mask = np.ones(one.shape, bool)
+            for reference in self.references:
+                mask &= self.differs(index, one, reference[index], self.references[0][index])
+            masks.append(mask)
+        return masks
+
+    def differs(self, index: int, one: np.ndarray, other: np.ndarray, first: np.ndarray) -> np.ndarray:
+        samples = [sample[index] for sample in self.deviations] if self.deviations else []
+        if other.dtype == jax.dtypes.float0:
+            return np.zeros(one.shape, bool)
+        if other.dtype.name not in TOLERANCE:
+            mask = bits(one) != bits(other)
+            for sample in samples:
+                mask &= bits(sample) == bits(first)
+            return mask
+        if self.exact:
+            return differs_exactly(one, other)
+        if np.iscomplexobj(other):
+            size = np.abs(other.astype(np.complex128))
+            flips, spread = spreads(first.real, [x.real for x in samples])
+            real = self.real_differs(one.real, other.real, size, flips, spread, other.dtype.name)
+            flips, spread = spreads(first.imag, [x.imag for x in samples])
+            return real | self.real_differs(one.imag, other.imag, size, flips, spread, other.dtype.name)
+        flips, spread = spreads(first, samples)
+        return self.real_differs(one, other, np.abs(other.astype(np.float64)), flips, spread, other.dtype.name)
+
+    def real_differs(
+        self, one: np.ndarray, other: np.ndarray, size: np.ndarray, flips: np.ndarray, spread: np.ndarray, name: str
+    ) -> np.ndarray:
+        tolerance = TOLERANCE[name]
+        relative = tolerance.gradient if self.derivative else tolerance.value
+        tiny = 2 * float(ml_dtypes.finfo(other.dtype).tiny)
+        one, other = one.astype(np.float64), other.astype(np.float64)
+        with np.errstate(all="ignore"):
+            bound = relative * np.where(np.isfinite(size), size, 0) + tiny + SLACK * spread
+            same = (one == other) | (np.isnan(one) & np.isnan(other))
+            return ~(same | flips | (np.abs(one - other) <= bound))
+
+
+def spreads(first: np.ndarray, samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Where noise makes NaN or infinity come or go, and how far it moves the other elements."""
+    first = first.astype(np.float64)
+    flips, spread = np.zeros(first.shape, bool), np.zeros(first.shape)
+    with np.errstate(all="ignore"):
+        for sample in (x.astype(np.float64) for x in samples):
+            flips |= (np.isnan(sample) != np.isnan(first)) | (np.isinf(sample) != np.isinf(first))
+            flips |= np.isinf(sample) & (sample != first)
+            away = np.abs(sample - first)
+            spread = np.maximum(spread, np.where(np.isfinite(away), away, 0))
+    return flips, spread
+
+
+def bits(x: np.ndarray) -> np.ndarray:
+    """The array as integers; NaNs are one, for arithmetic on small floats may choose any."""
+    if x.dtype.kind in "biu" and x.dtype.name[:3] != "flo":
+        return x
+    if "int" in x.dtype.name:
+        return x.astype(np.int8)
+    integers = x.view(np.dtype(f"u{x.dtype.itemsize}"))
+    if is_inexact(x.dtype):
+        return np.where(np.isnan(x.astype(np.float32)), np.iinfo(integers.dtype).max, integers)
+    return integers
+
+
+def differs_exactly(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Other bits, signs of zeros too; all NaNs are one."""
+    if np.iscomplexobj(one):
+        return differs_exactly(one.real, other.real) | differs_exactly(one.imag, other.imag)
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    same = (one == other) & (np.signbit(one) == np.signbit(other))
+    return ~(same | (np.isnan(one) & np.isnan(other)))
+
+
+def describe(got: list, want: list, wrong: list) -> str:
+    lines = []
+    for index, (one, other, mask) in enumerate(zip(got, want, wrong, strict=True)):
+        if np.any(mask):
+            places = np.argwhere(mask)[:4]
+            examples = "; ".join(f"{[int(i) for i in p]}: mps {one[tuple(p)]!r}, cpu {other[tuple(p)]!r}" for p in places)
+            lines.append(f"result {index} {other.dtype}{list(other.shape)}, {int(mask.sum())} of {mask.size}: {examples}")
+    return "\n".join(lines)

@@ -1,0 +1,239 @@
+//! Scans of floats along one axis, by the host's processor: each step is made in a precision in which its error does not
+//! grow with the number of steps, as it does in those of MLX's CPU backend.
+#![forbid(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::super::combiner::Combiner;
+use super::super::reduce::host::{BF16, Extremum, F16, F32, F64, Fold};
+use super::cumulative::Scan;
+use crate::mlx::{self, Array, Dtype, HostFunction, Stream};
+
+/// What a scan keeps of the elements so far.
+trait Step<const N: usize> {
+    type State: Copy;
+    const START: Self::State;
+    /// The state after one more element, and the result there.
+    fn step(state: Self::State, element: [u8; N]) -> (Self::State, [u8; N]);
+}
+
+struct Sum<T>(PhantomData<T>);
+struct Product<T>(PhantomData<T>);
+struct LogSumExp;
+struct Best<F>(PhantomData<F>);
+
+/// The state, unless it is none of the results' type any more: an overflow stays one.
+fn settled(state: f64, rounded: f32) -> f64 {
+    if rounded.is_finite() { state } else { f64::from(rounded) }
+}
+
+impl Step<4> for Sum<f32> {
+    type State = f64;
+    const START: f64 = 0.0;
+    fn step(state: f64, element: [u8; 4]) -> (f64, [u8; 4]) {
+        let state = state + f64::from(f32::from_ne_bytes(element));
+        let rounded = state as f32;
+        (settled(state, rounded), rounded.to_ne_bytes())
+    }
+}
+
+impl Step<4> for Product<f32> {
+    type State = f64;
+    const START: f64 = 1.0;
+    fn step(state: f64, element: [u8; 4]) -> (f64, [u8; 4]) {
+        let state = state * f64::from(f32::from_ne_bytes(element));
+        let rounded = state as f32;
+        // Nor does what vanished come back.
+        let state = if rounded == 0.0 { f64::from(rounded) } else { settled(state, rounded) };
+        (state, rounded.to_ne_bytes())
+    }
+}
+
+/// The state of a result and what its rounding left out, and the two as one number.
+fn compensated(sum: f64, rest: f64) -> ((f64, f64), [u8; 8]) {
+    let rest = if sum.is_finite() && rest.is_finite() { rest } else { 0.0 };
+    ((sum, rest), (sum + rest).to_ne_bytes())
+}
+
+impl Step<8> for Sum<f64> {
+    type State = (f64, f64);
+    const START: (f64, f64) = (0.0, 0.0);
+    fn step((sum, rest): (f64, f64), element: [u8; 8]) -> ((f64, f64), [u8; 8]) {
+        // Knuth's exact sum of two numbers.
+        let element = f64::from_ne_bytes(element);
+        let next = sum + element;
+        let added = next - sum;
+        compensated(next, rest + ((sum - (next - added)) + (element - added)))
+    }
+}
+
+impl Step<8> for Product<f64> {
+    type State = (f64, f64);
+    const START: (f64, f64) = (1.0, 0.0);
+    fn step((product, rest): (f64, f64), element: [u8; 8]) -> ((f64, f64), [u8; 8]) {
+        let element = f64::from_ne_bytes(element);
+        let next = product * element;
+        let rest = if next == 0.0 { 0.0 } else { rest * element + product.mul_add(element, -next) };
+        compensated(next, rest)
+    }
+}
+
+impl Step<4> for LogSumExp {
+    /// The greatest element, and the sum of all exponentials over its own.
+    type State = (f32, f64);
+    const START: (f32, f64) = (f32::NEG_INFINITY, 0.0);
+    fn step((greatest, sum): (f32, f64), element: [u8; 4]) -> ((f32, f64), [u8; 4]) {
+        let element = f32::from_ne_bytes(element);
+        let (least, next) = if element > greatest { (greatest, element) } else { (element, greatest) };
+        let state = if element.is_nan() || greatest.is_nan() {
+            (f32::NAN, 1.0)
+        } else if least == next {
+            (next, sum + 1.0)
+        } else {
+            let ratio = (f64::from(least) - f64::from(next)).exp();
+            (next, if element > greatest { sum * ratio + 1.0 } else { sum + ratio })
+        };
+        (state, ((f64::from(state.0) + state.1.ln()) as f32).to_ne_bytes())
+    }
+}
+
+impl<const N: usize, F: Fold<N>> Step<N> for Best<F> {
+    type State = F::Value;
+    const START: F::Value = F::IDENTITY;
+    fn step(state: F::Value, element: [u8; N]) -> (F::Value, [u8; N]) {
+        let state = F::combine(state, F::read(element));
+        (state, F::write(state))
+    }
+}
+
+/// Elements along the axis and behind it, and whether the scan runs backwards.
+type Extent = (usize, usize, bool);
+type Run = fn(&[u8], &mut [u8], Extent);
+
+fn function(scan: Scan, dtype: Dtype) -> Option<Run> {
+    Some(match (scan, dtype) {
+        (Scan::LogAddExp, Dtype::Float32) => run::<4, LogSumExp>,
+        // The parts of complex numbers are added each for itself.
+        (Scan::Combiner(Combiner::Add), Dtype::Float32 | Dtype::Complex64) => run::<4, Sum<f32>>,
+        (Scan::Combiner(Combiner::Add), Dtype::Float64) => run::<8, Sum<f64>>,
+        (Scan::Combiner(Combiner::Multiply), Dtype::Float32) => run::<4, Product<f32>>,
+        (Scan::Combiner(Combiner::Multiply), Dtype::Float64) => run::<8, Product<f64>>,
+        (Scan::Combiner(Combiner::Maximum), Dtype::Float16) => run::<2, Best<Extremum<i16, true, F16>>>,
+        (Scan::Combiner(Combiner::Maximum), Dtype::Bfloat16) => run::<2, Best<Extremum<i16, true, BF16>>>,
+        (Scan::Combiner(Combiner::Maximum), Dtype::Float32) => run::<4, Best<Extremum<i32, true, F32>>>,
+        (Scan::Combiner(Combiner::Maximum), Dtype::Float64) => run::<8, Best<Extremum<i64, true, F64>>>,
+        (Scan::Combiner(Combiner::Minimum), Dtype::Float16) => run::<2, Best<Extremum<i16, false, F16>>>,
+        (Scan::Combiner(Combiner::Minimum), Dtype::Bfloat16) => run::<2, Best<Extremum<i16, false, BF16>>>,
+        (Scan::Combiner(Combiner::Minimum), Dtype::Float32) => run::<4, Best<Extremum<i32, false, F32>>>,
+        (Scan::Combiner(Combiner::Minimum), Dtype::Float64) => run::<8, Best<Extremum<i64, false, F64>>>,
+        _ => return None,
+    })
+}
+
+/// The scan, where it is made here: long ones of a backend that would make them less precise with their length, and
+/// extrema. The dtype stays.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn scan(scan: Scan, a: &Array, axis: i32, reverse: bool, stream: Stream) -> mlx::Result<Option<Array>> {
+    let can = stream.capabilities();
+    let (length, behind) = a.shape()[axis as usize..].split_first().expect("the axis is one of the array's");
+    let length = *length as usize;
+    let here = match scan {
+        Scan::Combiner(Combiner::Maximum | Combiner::Minimum) => can.host_functions,
+        _ => length > can.longest_sum,
+    };
+    let (true, Some(run)) = (here, function(scan, a.dtype())) else { return Ok(None) };
+    let parts = if a.dtype() == Dtype::Complex64 { 2 } else { 1 };
+    let behind = behind.iter().map(|&size| size as usize).product::<usize>() * parts;
+    let function: Arc<HostFunction> = Arc::new(move |inputs, outputs| {
+        run(inputs[0], outputs[0], (length, behind, reverse));
+        Ok(())
+    });
+    let stream = if can.host_functions { stream } else { Stream::cpu()? };
+    Ok(Some(mlx::host_call(&function, &[a], &[(a.shape(), a.dtype())], stream)?.remove(0)))
+}
+
+fn run<const N: usize, S: Step<N>>(input: &[u8], output: &mut [u8], (length, behind, reverse): Extent) {
+    let (input, output) = (input.as_chunks::<N>().0, output.as_chunks_mut::<N>().0);
+    let mut states = vec![S::START; behind];
+    for (input, output) in input.chunks_exact(length * behind).zip(output.chunks_exact_mut(length * behind)) {
+        if behind == 1 {
+            let mut state = S::START;
+            let step = |(&element, result): (&[u8; N], &mut [u8; N])| (state, *result) = S::step(state, element);
+            let elements = input.iter().zip(output);
+            if reverse {
+                elements.rev().for_each(step)
+            } else {
+                elements.for_each(step)
+            }
+            continue;
+        }
+        states.fill(S::START);
+        let rows = input.chunks_exact(behind).zip(output.chunks_exact_mut(behind));
+        let step = |(row, results): (&[[u8; N]], &mut [[u8; N]])| {
+            for ((state, &element), result) in states.iter_mut().zip(row).zip(results) {
+                (*state, *result) = S::step(*state, element);
+            }
+        };
+        if reverse { rows.rev().for_each(step) } else { rows.for_each(step) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scanned<S: Step<4>>(values: &[f32], extent: Extent) -> Vec<f32> {
+        let input: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        let mut output = vec![0; input.len()];
+        run::<4, S>(&input, &mut output, extent);
+        output.as_chunks::<4>().0.iter().map(|&value| f32::from_ne_bytes(value)).collect()
+    }
+
+    #[test]
+    fn both_directions_and_all_axes() {
+        let values = [1., 2., 3., 4., 5., 6., 7., 8.];
+        assert_eq!(scanned::<Sum<f32>>(&values, (4, 1, false)), [1., 3., 6., 10., 5., 11., 18., 26.]);
+        assert_eq!(scanned::<Sum<f32>>(&values, (4, 1, true)), [10., 9., 7., 4., 26., 21., 15., 8.]);
+        assert_eq!(scanned::<Sum<f32>>(&values, (2, 2, false)), [1., 2., 4., 6., 5., 6., 12., 14.]);
+        assert_eq!(scanned::<Sum<f32>>(&values, (2, 2, true)), [4., 6., 3., 4., 12., 14., 7., 8.]);
+        assert_eq!(scanned::<Product<f32>>(&values, (8, 1, false))[7], 40320.);
+    }
+
+    #[test]
+    fn errors_do_not_grow() {
+        let ones = vec![1.; 1 << 25];
+        assert_eq!(*scanned::<Sum<f32>>(&ones, (1 << 25, 1, false)).last().unwrap(), (1 << 25) as f32);
+        let result = *scanned::<LogSumExp>(&vec![0.; 1 << 22], (1 << 22, 1, false)).last().unwrap();
+        assert_eq!(result, (22. * std::f64::consts::LN_2) as f32);
+    }
+
+    #[test]
+    fn overflow_stays() {
+        assert_eq!(scanned::<Sum<f32>>(&[3e38, 3e38, -3e38], (3, 1, false)), [3e38, f32::INFINITY, f32::INFINITY]);
+        assert_eq!(scanned::<Product<f32>>(&[1e-30, 1e-30, 1e30], (3, 1, false)), [1e-30, 0., 0.]);
+        assert_eq!(scanned::<Product<f32>>(&[1e30, 1e30, 1e-30], (3, 1, false)), [1e30, f32::INFINITY, f32::INFINITY]);
+    }
+
+    #[test]
+    fn logarithms_of_sums_take_all_values() {
+        let (infinity, nan) = (f32::INFINITY, f32::NAN);
+        let results = scanned::<LogSumExp>(&[-infinity, -infinity, 1., infinity, 0., nan, 0.], (7, 1, false));
+        assert_eq!(results[..5], [-infinity, -infinity, 1., infinity, infinity]);
+        assert!(results[5].is_nan() && results[6].is_nan());
+        let results = scanned::<LogSumExp>(&[0., 0., 1000.], (3, 1, true));
+        assert_eq!(results, [1000., 1000., 1000.]);
+    }
+
+    #[test]
+    fn f64_is_compensated() {
+        let count = 1usize << 16;
+        let input: Vec<u8> = (0..count).flat_map(|_| 0.1f64.to_ne_bytes()).collect();
+        let mut output = vec![0; input.len()];
+        run::<8, Sum<f64>>(&input, &mut output, (count, 1, false));
+        let last = f64::from_ne_bytes(*output.as_chunks::<8>().0.last().unwrap());
+        assert_eq!(last, 0.1 * count as f64);
+    }
+}
