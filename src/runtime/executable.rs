@@ -155,7 +155,7 @@ impl Executable {
         Ok(Arc::new(Self {
             trace: Trace::new(&name),
             name,
-            fingerprint: fingerprint(&device, options_bytes, bytes),
+            fingerprint: fingerprint(&device, options_bytes, bytes)?,
             program_bytes: bytes.to_vec(),
             temporary_bytes: footprint.temporary_bytes,
             reservation: Reservation::new(&footprint, device.stream().capabilities()),
@@ -296,16 +296,16 @@ fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<O
 
 /// Hash of a program, its options and all that else decides what it is compiled to: the plugin and MLX by their versions,
 /// the device and what it can do, and the environment's switches.
-fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> String {
+fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> Result<String, Error> {
     let compiler = format!(
         "{}; {}; {:?}; host: {}; reader: {}",
         platform_version(),
         device.kind(),
         device.stream().capabilities(),
-        host_is_allowed(),
+        host_is_allowed()?,
         reader::name(),
     );
-    format!("{:016x}", fnv1a(&[compiler.as_bytes(), options, program]))
+    Ok(format!("{:016x}", fnv1a(&[compiler.as_bytes(), options, program])))
 }
 
 /// FNV-1a, 64 bits, of several texts, of which none is the next one's beginning: stable between processes and versions of
@@ -325,7 +325,7 @@ mod tests {
     fn the_fingerprint_is_of_all_that_decides() {
         let client = Client::new(ClientOptions { device: Some("cpu".into()) }).expect("opened");
         let device = &client.devices()[0];
-        let print = |options: &[u8], program: &[u8]| fingerprint(device, options, program);
+        let print = |options: &[u8], program: &[u8]| fingerprint(device, options, program).expect("settings are right");
         assert_eq!(print(b"a", b"bc"), print(b"a", b"bc"));
         assert_ne!(print(b"a", b"bc"), print(b"ab", b"c"));
         assert_ne!(print(b"a", b"bc"), print(b"", b"bc"));
