@@ -92,11 +92,7 @@ pub fn greater(a: &Formula, b: &Formula) -> Formula {
 /// # Errors
 /// What MLX refuses.
 pub fn multiply(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
-    if stream.capabilities().plain_complex {
-        mlx::multiply(a, b, stream)
-    } else {
-        mlx::complex_multiply(a, b, stream)
-    }
+    if stream.capabilities().plain_complex { mlx::multiply(a, b, stream) } else { mlx::complex_multiply(a, b, stream) }
 }
 
 /// Products over the axes, dropping them; on the CPU from 1 on in the order of the elements, as XLA has them.
@@ -235,10 +231,8 @@ pub fn power(a: &Formula, b: &Formula) -> Formula {
     let positive = both(&real_exponent, &c.greater(0.0));
     let infinite = both(&a.real().equal(f64::INFINITY), &a.imag().equal(0.0));
     let one = either(&both(&real_exponent, &c.equal(0.0)), &a.equal(1.0));
-    let nothing = either(
-        &both(&magnitude.equal(0.0), &positive),
-        &both(&infinite, &both(&real_exponent, &c.less(0.0))),
-    );
+    let nothing =
+        either(&both(&magnitude.equal(0.0), &positive), &both(&infinite, &both(&real_exponent, &c.less(0.0))));
     let result = nothing.select(&a.constant(0.0), general);
     let result = one.select(&a.constant(1.0), result);
     both(&infinite, &positive).select(&a.constant(f64::INFINITY), result)

@@ -135,9 +135,9 @@ fn is_elementwise_product(function: &Function, op: &Op) -> bool {
             let ranks = op.operands.iter().map(|&operand| function.tensor(operand).map(|tensor| tensor.rank()));
             dot.algorithm.is_none()
                 && dot.lhs_batching_dimensions == dot.rhs_batching_dimensions
-                && ranks.into_iter().all(|rank| {
-                    rank.is_some_and(|rank| dot.lhs_batching_dimensions.iter().copied().eq(0..rank as i64))
-                })
+                && ranks
+                    .into_iter()
+                    .all(|rank| rank.is_some_and(|rank| dot.lhs_batching_dimensions.iter().copied().eq(0..rank as i64)))
         }
         _ => false,
     }

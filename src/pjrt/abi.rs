@@ -28,14 +28,14 @@ pub const EXTENSION_TYPE_MEMORY_DESCRIPTIONS: pjrt_sys::PJRT_Extension_Type = 6;
 /// See [`EXTENSION_TYPE_PROFILER`].
 pub const EXTENSION_TYPE_SHARDINGS: pjrt_sys::PJRT_Extension_Type = 19;
 
-/// Makes several buffers, whose elements come later (since minor 59).
+/// Makes several buffers, whose elements come later.
 #[repr(C)]
 #[derive(Debug)]
 pub struct PJRT_AsyncHostToDeviceTransferManager {
     _opaque: [u8; 0],
 }
 
-/// The duty to bring the elements of an alias (since minor 76).
+/// The duty to bring the elements of an alias.
 #[repr(C)]
 #[derive(Debug)]
 pub struct PJRT_FulfillAliasBufferCallback {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Counts the callbacks of an event that have not returned yet.
 #[derive(Default)]
 struct Callbacks {
-    waiting: Mutex<usize>,
+    waiting: AtomicUsize,
+    /// Taken by who waits from its look at the number to its sleep, and by who wakes it.
+    lock: Mutex<()>,
     returned: Condvar,
 }
 
@@ -46,8 +49,8 @@ thread_local! {
 }
 
 impl Callbacks {
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for all of them. A callback that asks does not wait for itself.
@@ -55,10 +58,10 @@ impl Callbacks {
         if IN_CALLBACK.get() {
             return;
         }
-        let mut waiting = self.lock();
+        let mut guard = self.lock();
         // A callback that takes Python's lock never returns once Python has begun to end.
-        while *waiting > 0 && !interpreter::is_ending() {
-            (waiting, _) = self.returned.wait_timeout(waiting, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+        while self.waiting.load(Ordering::Acquire) > 0 && !interpreter::is_ending() {
+            (guard, _) = self.returned.wait_timeout(guard, PATIENCE).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -68,15 +71,17 @@ struct Counted(Arc<Callbacks>);
 
 impl Counted {
     fn new(callbacks: Arc<Callbacks>) -> Self {
-        *callbacks.lock() += 1;
+        callbacks.waiting.fetch_add(1, Ordering::Relaxed);
         Self(callbacks)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        *self.0.lock() -= 1;
-        self.0.returned.notify_all();
+        if self.0.waiting.fetch_sub(1, Ordering::Release) == 1 {
+            drop(self.0.lock());
+            self.0.returned.notify_all();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::buffer::{Buffer, BufferType};
 use super::completion::Completion;
 use super::error::{Code, Error};
 use crate::lower::{shape_i32, storage};
-use crate::mlx;
+use crate::mlx::{self, Reach, run_program};
 use crate::program::ElementType;
 
 impl Buffer {
@@ -46,9 +46,13 @@ impl Buffer {
         let count = i32::try_from(array.size()).map_err(|_| {
             Error::new(Code::Unimplemented, format!("a bitcast of {} elements is not supported on mps", array.size()))
         })?;
-        let flat = mlx::reshape(&array, &[count], stream)?;
-        let result = mlx::reshape(&mlx::view(&flat, dtype, stream)?, &shape, stream)?;
-        let launch = stream.evaluate_async(std::slice::from_ref(&result))?;
+        // The elements may be underway, and fail later.
+        let (result, launch) = run_program(self.reach(Reach::now()), || {
+            let flat = mlx::reshape(&array, &[count], stream)?;
+            let result = mlx::reshape(&mlx::view(&flat, dtype, stream)?, &shape, stream)?;
+            let launch = stream.evaluate_async(std::slice::from_ref(&result))?;
+            Ok::<_, Error>((result, launch))
+        })?;
         Ok(Self::new(ty, dims, None, device, memory, Some(result), Completion::of(launch)))
     }
 }

@@ -325,7 +325,7 @@ mod tests {
     fn the_fingerprint_is_of_all_that_decides() {
         let client = Client::new(ClientOptions { device: Some("cpu".into()) }).expect("opened");
         let device = &client.devices()[0];
-        let print = |options: &[u8], program: &[u8]| fingerprint(device, options, program);
+        let print = |options: &[u8], program: &[u8]| fingerprint(device, options, program).expect("settings are right");
         assert_eq!(print(b"a", b"bc"), print(b"a", b"bc"));
         assert_ne!(print(b"a", b"bc"), print(b"ab", b"c"));
         assert_ne!(print(b"a", b"bc"), print(b"", b"bc"));

@@ -182,7 +182,8 @@ impl Executable {
             && !error.message.contains(&bytes.to_string())
         {
             let Origin { name, location } = &**origin;
-            error.message += &format!("; {bytes} bytes for {name} at {location} are the largest array of {}", self.name);
+            error.message +=
+                &format!("; {bytes} bytes for {name} at {location} are the largest array of {}", self.name);
         }
         error
     }

@@ -138,7 +138,10 @@ fn serve<R>(messages: &Receiver<Message<R>>, transfers: &dyn HostTransfers, host
             Err(RecvTimeoutError::Timeout) if (host.interrupted)() => return None,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Some(Err(Error::new(Code::Internal, "internal error of jax-mps: the thread of a program ended")));
+                return Some(Err(Error::new(
+                    Code::Internal,
+                    "internal error of jax-mps: the thread of a program ended",
+                )));
             }
         }
     }

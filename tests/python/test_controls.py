@@ -243,3 +243,11 @@ def test_one_program_is_dumped_into_the_folder_of_its_option(tmp_path):
         assert "sine" in read.read_text()
     with pytest.raises(jax.errors.JaxRuntimeError, match="'xla_dump_to', 5 is not a valid string value"):
         jax.jit(marked, compiler_options={"xla_dump_to": 5})(jnp.ones(3))
+
+
+def test_memory_stats_leave_out_what_is_not_counted(device):
+    stats = device.memory_stats()
+    assert set(stats) == {"bytes_in_use", "peak_bytes_in_use", "bytes_limit", "pool_bytes"}
+    assert min(stats.values()) >= 0
+    # Other platforms' devices answer as without the plugin.
+    assert jax.devices("cpu")[0].memory_stats() is None

@@ -41,6 +41,13 @@ def test_profiler_registration_exists():
     assert callable(resolve_name("jax._src.lib._profiler.register_plugin_profiler"))
 
 
+def test_devices_have_a_method_for_memory_that_can_be_replaced(monkeypatch):
+    # A compiled function: it has no signature to look at.
+    device = resolve_name("jax.Device")
+    assert callable(device.memory_stats)
+    monkeypatch.setattr(device, "memory_stats", lambda self: {})
+
+
 def test_platforms_with_donation_is_a_list_of_names():
     platforms = resolve_name("jax._src.interpreters.mlir._platforms_with_donation")
     assert isinstance(platforms, list)

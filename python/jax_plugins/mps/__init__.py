@@ -69,6 +69,7 @@ _ADAPTERS = {
     "cache.enable": "the persistent compilation cache",
     "dlpack.enable": "DLPack",
     "interrupts.enable": "KeyboardInterrupt while an array is waited for",
+    "memory_statistics.enable": "memory_stats without counters that do not exist",
     "alias.enable": "the name gpu",
 }
 """What mends JAX where it is closed to new platforms: functions of modules here."""

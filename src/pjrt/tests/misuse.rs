@@ -5,7 +5,7 @@ use std::ptr;
 
 use pjrt_sys::*;
 
-use super::{Failure, api, call, outcome};
+use super::{Buffer, Client, Failure, api, call, destroy_event, outcome};
 use crate::runtime::Code;
 
 type Entry = unsafe extern "C" fn(*mut c_void) -> *mut PJRT_Error;
@@ -89,6 +89,56 @@ fn functions_that_are_not_there_say_so() {
 fn a_stream_must_exist() {
     let asked = call!(PJRT_CopyToDeviceStream_GranuleSize, PJRT_CopyToDeviceStream_GranuleSize_Args {});
     assert!(asked.map(drop).unwrap_err().is(Code::InvalidArgument));
+}
+
+#[test]
+fn semantics_of_host_buffers_must_exist() {
+    let client = Client::new();
+    let (data, dims) = ([1_f32, 2.], [2_i64]);
+    let make = |semantics| {
+        let args = call!(
+            PJRT_Client_BufferFromHostBuffer,
+            PJRT_Client_BufferFromHostBuffer_Args {
+                client: client.0,
+                data: data.as_ptr().cast(),
+                type_: 11,
+                dims: dims.as_ptr(),
+                num_dims: 1,
+                host_buffer_semantics: semantics,
+                memory: client.memories()[0],
+            }
+        )?;
+        destroy_event(args.done_with_host_buffer);
+        Ok::<_, Failure>(Buffer(args.buffer))
+    };
+    for semantics in 0..4 {
+        assert_eq!(make(semantics).unwrap().read::<f32>().unwrap(), data);
+    }
+    for semantics in [4, 99, u32::MAX] {
+        let failure = make(semantics).unwrap_err();
+        assert!(failure.is(Code::InvalidArgument) && failure.message.contains("semantics"), "{failure:?}");
+    }
+}
+
+#[test]
+fn references_are_not_given_back_twice() {
+    let client = Client::new();
+    let buffer = client.buffer(11, &[1], &[1_f32]);
+    let decrease = || {
+        call!(
+            PJRT_Buffer_DecreaseExternalReferenceCount,
+            PJRT_Buffer_DecreaseExternalReferenceCount_Args { buffer: buffer.0 }
+        )
+        .map(drop)
+    };
+    assert!(decrease().unwrap_err().is(Code::InvalidArgument));
+    call!(
+        PJRT_Buffer_IncreaseExternalReferenceCount,
+        PJRT_Buffer_IncreaseExternalReferenceCount_Args { buffer: buffer.0 }
+    )
+    .unwrap();
+    decrease().unwrap();
+    assert!(decrease().unwrap_err().is(Code::InvalidArgument));
 }
 
 #[test]

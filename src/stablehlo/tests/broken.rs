@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::{corpus, read, walk};
+use super::{corpus, older, read, walk};
 
 /// Reads; a program that comes out of it must be fit to be walked, printed and compiled.
 fn survive(bytes: &[u8]) {
@@ -25,7 +25,7 @@ fn survive(bytes: &[u8]) {
 
 #[test]
 fn every_prefix_is_an_error() {
-    for path in corpus() {
+    for path in corpus().into_iter().chain(older()) {
         let bytes = std::fs::read(&path).expect("a readable file");
         // All prefixes of small files, and of large ones those at a stride that is prime.
         let stride = if bytes.len() < 4096 { 1 } else { 97 };
@@ -107,7 +107,8 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 }
 
 fn mutations(seed: u8, cases: u32, until: Option<Instant>) {
-    let files: Vec<Vec<u8>> = corpus().iter().map(|path| std::fs::read(path).expect("a readable file")).collect();
+    let files: Vec<Vec<u8>> =
+        corpus().iter().chain(&older()).map(|path| std::fs::read(path).expect("a readable file")).collect();
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
     let strategy = (any::<prop::sample::Index>(), prop::collection::vec(change(), 1..6));
