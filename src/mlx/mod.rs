@@ -8,6 +8,8 @@ mod capabilities;
 mod capture;
 mod error;
 mod failures;
+#[doc(hidden)]
+pub mod faults;
 mod fork;
 mod from_host;
 mod host_call;

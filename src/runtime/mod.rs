@@ -12,6 +12,8 @@ mod dump;
 mod error;
 mod executable;
 mod execute;
+#[cfg(test)]
+mod failing;
 mod fork;
 mod host;
 mod jobs;

@@ -119,8 +119,9 @@ void end_on_gpu(
 }
 #endif
 
-// The message of an injected fault.
-std::atomic<std::string*> fault{nullptr};
+// Evaluations of this thread that are to fail, and how.
+thread_local int faults = 0;
+thread_local const char* fault = nullptr;
 
 } // namespace
 
@@ -133,10 +134,9 @@ struct jax_mps_launch {
 
 extern "C" int jax_mps_evaluate(const mlx_array* arrays, size_t count) {
   try {
-    if (fault.load(std::memory_order_relaxed) != nullptr) {
-      if (std::unique_ptr<std::string> message{fault.exchange(nullptr)}) {
-        throw std::runtime_error(*message);
-      }
+    if (faults > 0) {
+      --faults;
+      throw std::runtime_error(fault);
     }
     std::vector<mlx::core::array> outputs;
     outputs.reserve(count);
@@ -292,6 +292,7 @@ extern "C" bool jax_mps_become_main_thread(mlx_stream raw) {
   return is_main;
 }
 
-extern "C" void jax_mps_fail_next_evaluation(const char* message) {
-  delete fault.exchange(new std::string(message));
+extern "C" void jax_mps_fail_evaluations(int count, const char* message) {
+  faults = count;
+  fault = message;
 }
