@@ -95,6 +95,8 @@ mod tests {
             assert!(Error::new(message).is_out_of_memory(), "{message}");
         }
         assert!(!Error::new("[matmul] shapes do not fit").is_out_of_memory());
-        assert!(!Error::new("cudaGraphLaunch(graph_exec, stream_) failed: an illegal memory access").is_out_of_memory());
+        assert!(
+            !Error::new("cudaGraphLaunch(graph_exec, stream_) failed: an illegal memory access").is_out_of_memory()
+        );
     }
 }

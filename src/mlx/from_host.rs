@@ -182,9 +182,8 @@ impl Array {
             Backend::Metal | Backend::Cuda => mlx_sys::mlx_array_new_data_managed_payload,
         };
         // SAFETY: the memory stays as it is until the payload is given back, as the lender promised.
-        let raw = unsafe {
-            in_place(lent.data, shape.as_ptr(), shape.len() as c_int, dtype.raw(), payload, Some(release))
-        };
+        let raw =
+            unsafe { in_place(lent.data, shape.as_ptr(), shape.len() as c_int, dtype.raw(), payload, Some(release)) };
         if raw.ctx.is_null() {
             return Err(error::last());
         }

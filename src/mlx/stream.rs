@@ -241,12 +241,7 @@ impl Stream {
 
     /// The caller holds the evaluation lock. `host`: the stream with the program's steps on the host's processor, if there
     /// may be any; `awaited`: the same, where they must be done before the lock is given back.
-    fn schedule(
-        self,
-        arrays: &[impl Borrow<Array>],
-        host: Option<Stream>,
-        awaited: Option<Stream>,
-    ) -> Result<Launch> {
+    fn schedule(self, arrays: &[impl Borrow<Array>], host: Option<Stream>, awaited: Option<Stream>) -> Result<Launch> {
         if thread::is_own() {
             self.become_default();
         }

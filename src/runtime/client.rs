@@ -130,9 +130,9 @@ pub(super) fn device_kind(asked: Option<String>) -> Result<DeviceKind, Error> {
 /// On macOS all memory of MLX's is Metal's, that of its CPU backend too, and MLX answers with no GPU where it finds no
 /// usable one. Why, it says at the first allocation.
 fn check_allocator() -> Result<(), Error> {
-    mlx::Array::scalar(0_u8).map(drop).map_err(|error| {
-        Error::new(Code::NotFound, format!("mlx finds no device that it can use: {error}"))
-    })
+    mlx::Array::scalar(0_u8)
+        .map(drop)
+        .map_err(|error| Error::new(Code::NotFound, format!("mlx finds no device that it can use: {error}")))
 }
 
 /// What MLX says of the memory of the device that it allocates from.

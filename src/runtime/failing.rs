@@ -83,7 +83,10 @@ fn refused_memory_is_asked_for_again() {
     assert_eq!(error.code, Code::ResourceExhausted);
     let expected = format!("out of memory: {}; arrays take ", REFUSED.to_str().expect("ASCII"));
     assert!(error.message.starts_with(&expected), "{error}");
-    assert!(error.message.contains(" bytes, mlx keeps ") && error.message.contains(" for reuse and may allocate "), "{error}");
+    assert!(
+        error.message.contains(" bytes, mlx keeps ") && error.message.contains(" for reuse and may allocate "),
+        "{error}"
+    );
     assert!(error.message.contains("; 16 bytes for stablehlo.add at "), "{error}");
     assert_eq!(first(&run(&executable, &[&argument])), 2.);
 }

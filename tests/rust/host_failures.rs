@@ -158,7 +158,8 @@ fn evaluations_beside_a_failing_task_are_not_disturbed() {
     let (go, wait) = channel::<()>();
     let wait = Mutex::new(wait);
     // The launch's task has failed, and its end has not come.
-    let function: Arc<HostFunction> = Arc::new(move |_, _| wait.lock().unwrap().recv().map_err(|error| error.to_string()));
+    let function: Arc<HostFunction> =
+        Arc::new(move |_, _| wait.lock().unwrap().recv().map_err(|error| error.to_string()));
     let wrong = throwing_copy(&one(), TOLD, 0, stream).unwrap();
     let last = host_call(&function, &[&wrong], &[(&[1], Dtype::Float32)], stream).unwrap();
     let failing = stream.evaluate_async(&last).unwrap();

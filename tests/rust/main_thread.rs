@@ -29,12 +29,14 @@ fn errors_that_mlx_throws_at_others_are_not_lost() {
 
     let (go, wait) = channel::<()>();
     let wait = Mutex::new(wait);
-    let function: Arc<HostFunction> = Arc::new(move |_, _| wait.lock().unwrap().recv().map_err(|error| error.to_string()));
-    let wrong = throwing_copy(&one, TOLD, 0, stream).unwrap();
+    let function: Arc<HostFunction> =
+        Arc::new(move |_, _| wait.lock().unwrap().recv().map_err(|error| error.to_string()));
+    // Not before all is scheduled, or it would be thrown there.
+    let wrong = throwing_copy(&one, TOLD, 200, stream).unwrap();
     let last = host_call(&function, &[&wrong], &[(&[1], Dtype::Float32)], stream).unwrap();
     let failing = stream.evaluate_async(&last).unwrap();
     // The task has failed, and the launch's end, which would take the error, has not come.
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(400));
     let two = add(&one, &one, stream).unwrap();
     let sender = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
