@@ -16,7 +16,7 @@ static OURS: AtomicBool = AtomicBool::new(false);
 /// Makes a thread of ours the main one, if there is none. The stream is one of the host's processor, just made.
 pub(super) fn occupy(stream: Stream) {
     let (sender, receiver) = channel();
-    let spawned = std::thread::Builder::new().name("jax-mps-main".into()).stack_size(128 << 10).spawn(move || {
+    let spawned = std::thread::Builder::new().name("jax-mps-mlx".into()).stack_size(128 << 10).spawn(move || {
         // SAFETY: a stream of the host's processor that nobody else knows of yet.
         let ours = unsafe { mlx_sys::jax_mps_become_main_thread(stream.raw()) };
         let _ = sender.send(ours);

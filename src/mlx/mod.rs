@@ -9,6 +9,8 @@ mod capture;
 mod elementwise;
 mod error;
 mod failures;
+#[doc(hidden)]
+pub mod faults;
 mod fork;
 mod from_host;
 mod host_call;

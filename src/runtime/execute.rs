@@ -179,7 +179,7 @@ impl Executable {
     fn with_size(&self, mut error: Error) -> Error {
         if let Some((bytes, origin)) = &self.largest
             && error.code == Code::ResourceExhausted
-            && !error.message.contains(&bytes.to_string())
+            && !error.message.contains(&format!("needs {bytes} bytes"))
         {
             let Origin { name, location } = &**origin;
             error.message +=

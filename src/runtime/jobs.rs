@@ -215,7 +215,7 @@ mod tests {
         for _ in 0..2 * MOST_THREADS {
             let (stop, stopped) = channel::<()>();
             stops.push(stop);
-            submit(Box::new(move || drop(stopped.recv())));
+            submit(Box::new(move || assert!(stopped.recv().is_err(), "the sender is dropped")));
         }
         let (sender, receiver) = channel();
         for number in 0..3 {

@@ -14,6 +14,8 @@ mod dump;
 mod error;
 mod executable;
 mod execute;
+#[cfg(test)]
+mod failing;
 mod fork;
 mod host;
 pub mod interrupts;

@@ -99,7 +99,104 @@ alive()
     assert all("chosen to fail" in line for line in lines)
 
 
-# Failures of functions inside of MLX's evaluation cannot be brought about from here: tests/rust/host_failures.rs has them.
+# Failures inside of MLX's evaluation cannot be brought about from here: tests/rust/host_failures.rs, main_thread.rs and
+# src/runtime/failing.rs have them.
+
+
+# -- no device -----------------------------------------------------------------
+
+# What every allocation of MLX's comes to on a Mac without a usable GPU (ssh, a sandbox, some virtual machines), its CPU
+# backend's too.
+NO_METAL = """
+#include <stdexcept>
+namespace mlx::core::allocator {
+class Allocator;
+__attribute__((visibility("default"))) Allocator& allocator() {
+  throw std::runtime_error("[metal::load_device] No Metal device available.");
+}
+} // namespace mlx::core::allocator
+"""
+
+
+@pytest.fixture(scope="session")
+def no_metal(tmp_path_factory):
+    """A library that, loaded first, takes the device from MLX."""
+    folder = tmp_path_factory.mktemp("no_metal")
+    source, library = folder / "no_metal.cpp", folder / "no_metal.so"
+    source.write_text(NO_METAL)
+    compiler = os.environ.get("CXX", "c++")
+    subprocess.run([compiler, "-std=c++17", "-shared", "-fPIC", source, "-o", library], check=True)
+    return str(library)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libraries are put in front of others by LD_PRELOAD")
+@pytest.mark.parametrize("kind", ["", "cpu"])
+def test_without_a_usable_device_the_platform_is_not_found(no_metal, kind):
+    program = """
+import jax
+try:
+    jax.devices("mps")
+except RuntimeError as error:
+    print(error)
+print("end")
+"""
+    settings = {**os.environ, "JAX_PLATFORMS": f"{registration.PLATFORM},cpu", "LD_PRELOAD": no_metal, "JAX_MPS_DEVICE": kind}
+    ran = subprocess.run([sys.executable, "-c", program], env=settings, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, (ran.returncode, ran.stdout, ran.stderr)
+    *message, end = ran.stdout.splitlines()
+    assert end == "end"
+    assert "NOT_FOUND: mlx finds no device that it can use: [metal::load_device] No Metal device available." in " ".join(message)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libraries are put in front of others by LD_PRELOAD")
+def test_without_a_usable_device_jax_goes_on_with_its_own_cpu(no_metal):
+    program = "import jax; print(jax.default_backend(), float(jax.numpy.ones(3).sum()))"
+    settings = {**os.environ, "LD_PRELOAD": no_metal}
+    del settings["JAX_PLATFORMS"]
+    ran = subprocess.run([sys.executable, "-c", program], env=settings, capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout) == (0, "cpu 3.0\n"), (ran.returncode, ran.stdout, ran.stderr)
+
+
+# -- threads -------------------------------------------------------------------
+
+
+def test_endless_loops_keep_no_other_program_waiting():
+    program = """
+endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+kept = [endless(jnp.ones(3) + n) for n in range(6)]
+alive()
+"""
+    assert _run(program) == ["alive"]
+
+
+def test_other_threads_compute_during_a_long_decomposition(device):
+    if "CPU" in device.device_kind:
+        pytest.skip("the host's processor computes one thing after the other; a GPU goes on beside it")
+    program = """
+import threading, time
+d = jax.devices()[0]
+x, y = (jax.device_put(np.random.default_rng(0).normal(size=(n, n)).astype(np.float32), d) for n in (1800, 64))
+decompose = jax.jit(lambda x: jnp.linalg.svd(x, compute_uv=False) * 2)
+product = jax.jit(lambda y: y @ y)
+for _ in range(2):
+    product(y).block_until_ready()
+done, took = threading.Event(), []
+def work():
+    begun = time.perf_counter()
+    decompose(x).block_until_ready()
+    took.append(time.perf_counter() - begun)
+    done.set()
+decompose(x[:8, :8]).block_until_ready()
+threading.Thread(target=work).start()
+longest = count = 0
+while not done.is_set():
+    begun = time.perf_counter()
+    product(y).block_until_ready()
+    longest, count = max(longest, time.perf_counter() - begun), count + 1
+print(count > 20 and longest < took[0] / 4, count, longest, took)
+"""
+    (line,) = _run(program)
+    assert line.startswith("True "), line
 
 
 def test_matrices_that_lapack_refuses_are_nan_and_no_fault():

@@ -194,7 +194,119 @@ def test_a_trace_that_cannot_be_made_is_an_error(tmp_path):
     assert "JAX_MPS_CAPTURE: no trace" in result.stderr
 
 
+# -- mlx.core in the same process ----------------------------------------------
+
+BESIDE = """
+import threading
+import jax, jax.numpy as jnp, numpy as np
+{first}
+import mlx.core as mx
+
+double = jax.jit(lambda x: jnp.linalg.cholesky(x @ x.T + jnp.eye(32)) * 2)
+x = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+expected = 2 * np.linalg.cholesky(x @ x.T + np.eye(32, dtype=np.float32))
+streams, wrong = [], []
+
+def work(seed):
+    for turn in range(100):
+        if not np.allclose(double(x), expected, rtol=1e-4, atol=1e-4):
+            wrong.append((seed, turn, "jax"))
+        a = mx.array(x) + seed
+        b = (a @ a).sum()
+        mx.eval(b)
+        if not np.allclose(b.item(), ((x + seed) @ (x + seed)).sum(), rtol=1e-3):
+            wrong.append((seed, turn, "mlx"))
+        streams.append((seed, str(mx.default_stream(mx.default_device()))))
+
+before = mx.default_stream(mx.default_device())
+mx.eval(mx.ones(3) + 1)
+double(x).block_until_ready()
+assert mx.default_stream(mx.default_device()) == before
+threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert mx.default_stream(mx.default_device()) == before
+mx.clear_streams()
+np.testing.assert_allclose(double(x), expected, rtol=1e-4, atol=1e-4)
+streams = set(streams)
+# One for each thread, and none that is shared.
+print(wrong, len(streams), len({{stream for _, stream in streams}} | {{str(before)}}))
+"""
+
+
+@pytest.mark.parametrize("first", ["", "jax.block_until_ready(jnp.linalg.cholesky(jnp.eye(3)))"])
+@pytest.mark.parametrize("part", ["", "metal"])
+def test_mlx_keeps_its_own_streams_beside_us(first, part):
+    result = _run(BESIDE.format(first=first), JAX_MPS_CAPABILITIES=part, JAX_MPS_HOST="off")
+    assert result.stdout == "[] 3 4\n", result.stdout + result.stderr
+
+
 # -- memory --------------------------------------------------------------------
+
+# A loader that reads into the same pages again and again.
+LENT = """
+import gc, mmap, time, weakref
+import jax, jax.numpy as jnp, numpy as np
+d = jax.devices()[0]
+
+def pages(count):
+    "So many numbers, on pages as a GPU maps them."
+    raw = np.frombuffer(mmap.mmap(-1, 4 * count + (16 << 10)), np.uint8)
+    begin = -raw.ctypes.data % (16 << 10)
+    numbers = raw[begin : begin + 4 * count].view(np.float32)
+    numbers[:] = 3
+    return numbers
+
+for count in (1 << 18, 1 << 12):
+    loaded = pages(count)
+    x = jax.device_put(loaded, d)
+    x.block_until_ready()
+    loaded[0] = 7
+    print(count, float(np.asarray(x)[0]))
+    loaded[0] = 3
+
+# What is computed never lands in it, the argument being used up or not.
+loaded = pages(1 << 18)
+x, y = jax.device_put(loaded, d), jax.device_put(loaded, d)
+doubled = jax.jit(lambda x: x * 2, donate_argnums=0)
+for _ in range(2):
+    np.testing.assert_array_equal(doubled(jax.device_put(loaded, d)), np.full(1 << 18, 6.0))
+z = jax.jit(lambda x, y: jax.lax.fori_loop(0, 3, lambda i, x: x + y, x))(x, y)
+np.testing.assert_array_equal(z, np.full(1 << 18, 12.0))
+np.testing.assert_array_equal(x.at[:8].set(0.0)[:9], [0] * 8 + [3])
+assert (loaded == 3).all()
+
+# And it is given back.
+seen = weakref.ref(loaded)
+del x, y, z, loaded
+for _ in range(400):
+    gc.collect()
+    if seen() is None:
+        break
+    time.sleep(0.01)
+print(seen() is None)
+"""
+
+
+@pytest.mark.parametrize("host", ["on", "off"])
+def test_arrays_of_the_host_are_copied(host):
+    result = _run(LENT, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host)
+    assert result.stdout == "262144 3.0\n4096 3.0\nTrue\n", result.stderr
+
+
+@pytest.mark.parametrize("host", ["on", "off"])
+def test_lent_memory_is_read_only_and_given_back(host):
+    """In place from 1 MiB on, where the user allows it."""
+    result = _run(LENT, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host, JAX_MPS_ZERO_COPY="on")
+    assert result.stdout == "262144 7.0\n4096 3.0\nTrue\n", result.stderr
+
+
+def test_zero_copy_is_on_or_off():
+    result = _run("import jax; jax.devices()", JAX_MPS_CAPABILITIES="metal", JAX_MPS_ZERO_COPY="maybe")
+    assert result.returncode == 1
+    assert 'JAX_MPS_ZERO_COPY: expected on or off, not "maybe"' in result.stderr
 
 
 def test_host_memory_need_not_be_aligned(device):

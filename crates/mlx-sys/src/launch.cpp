@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -20,8 +21,16 @@
 #include "mlx/scheduler.h"
 #include "mlx/transforms.h"
 #if defined(_METAL_)
-#include "mlx/backend/metal/device.h"
-#include "mlx/backend/metal/event.h"
+// From mlx/backend/metal/device.h and event.h of 0.32.4, whose includes need Apple's own headers.
+namespace mlx::core::metal {
+class CommandEncoder {
+ public:
+  void commit(std::function<void()> completion);
+};
+CommandEncoder& get_command_encoder(Stream s);
+// EventImpl begins with it.
+using EventError = std::atomic<Error*>;
+} // namespace mlx::core::metal
 #endif
 
 namespace {
@@ -33,9 +42,13 @@ class Ends {
     left_.fetch_add(1, std::memory_order_relaxed);
   }
   void finish() {
-    // Under the lock, or who waits could miss it.
-    std::lock_guard lock(mutex_);
-    if (left_.fetch_sub(1, std::memory_order_release) == 1) {
+    bool last;
+    {
+      // Under the lock, or who waits could miss it; who is woken under it would have to wait again.
+      std::lock_guard lock(mutex_);
+      last = left_.fetch_sub(1, std::memory_order_release) == 1;
+    }
+    if (last) {
       done_.notify_all();
     }
   }
@@ -100,7 +113,7 @@ void end_on_gpu(
           std::lock_guard lock(taking);
           for (auto& event : events) {
             // Copied, not taken: MLX goes on to mark what comes after until the next evaluation finds it.
-            auto* stored = event.cast<mlx::core::metal::EventImpl>().error().load();
+            auto* stored = event.cast<mlx::core::metal::EventError>().load();
             mlx::core::Error error;
             if (stored == nullptr) {
               continue;
@@ -119,8 +132,9 @@ void end_on_gpu(
 }
 #endif
 
-// The message of an injected fault.
-std::atomic<std::string*> fault{nullptr};
+// Evaluations of this thread that are to fail, and how.
+thread_local int faults = 0;
+thread_local const char* fault = nullptr;
 
 } // namespace
 
@@ -133,10 +147,9 @@ struct jax_mps_launch {
 
 extern "C" int jax_mps_evaluate(const mlx_array* arrays, size_t count) {
   try {
-    if (fault.load(std::memory_order_relaxed) != nullptr) {
-      if (std::unique_ptr<std::string> message{fault.exchange(nullptr)}) {
-        throw std::runtime_error(*message);
-      }
+    if (faults > 0) {
+      --faults;
+      throw std::runtime_error(fault);
     }
     std::vector<mlx::core::array> outputs;
     outputs.reserve(count);
@@ -292,6 +305,7 @@ extern "C" bool jax_mps_become_main_thread(mlx_stream raw) {
   return is_main;
 }
 
-extern "C" void jax_mps_fail_next_evaluation(const char* message) {
-  delete fault.exchange(new std::string(message));
+extern "C" void jax_mps_fail_evaluations(int count, const char* message) {
+  faults = count;
+  fault = message;
 }

@@ -56,8 +56,8 @@ mlx_array jax_mps_array_new_lent(
     void* payload,
     void (*release)(void*));
 
-// For tests: the next evaluation fails with that message, before it does anything.
-void jax_mps_fail_next_evaluation(const char* message);
+// For tests: the next evaluations of this thread fail with that message, which lives as long, before they do anything.
+void jax_mps_fail_evaluations(int count, const char* message);
 // For tests: a copy of an array on a stream of the CPU, whose task sleeps and then throws.
 int jax_mps_throwing_copy(mlx_array* result, mlx_array input, const char* message, int milliseconds, mlx_stream stream);
 

@@ -66,8 +66,8 @@ fn every_type_comes_back() {
     }
 }
 
-/// Whole pages that the caller lends are read in place on Metal, and copied elsewhere; the caller learns when they are
-/// done with, and what a program computes never lands in them.
+/// Whole pages that the caller lends are copied, unless the user allows to read them in place
+/// (`test_metal.py::test_lent_memory…`): the caller may have them back at once.
 #[test]
 fn lent_memory_is_read_only_and_given_back() {
     const PAGE: usize = 16 << 10;
