@@ -77,7 +77,10 @@ pub(super) fn run<R: Send + 'static>(
     transfers: Rc<dyn HostTransfers>,
     body: impl FnOnce(Option<Rc<dyn HostTransfers>>) -> Result<R, Error> + Send + 'static,
 ) -> Outcome<Result<R, Error>> {
-    let Some(host) = host_of_this_thread() else { return Outcome::Ended(body(Some(transfers))) };
+    let Some(host) = host_of_this_thread() else {
+        let outside = Outside { transfers, running: apart::begin() };
+        return Outcome::Ended(body(Some(Rc::new(outside))));
+    };
     let (sender, messages) = channel();
     let stopped = Arc::new(AtomicBool::new(false));
     let (requests, stop) = (sender.clone(), stopped.clone());
@@ -141,6 +144,22 @@ fn serve<R>(messages: &Receiver<Message<R>>, transfers: &dyn HostTransfers, host
                 return Some(Err(Error::new(Code::Internal, "internal error of jax-mps: the thread of a program ended")));
             }
         }
+    }
+}
+
+/// The caller's transfers, for a program on the caller's own thread.
+struct Outside {
+    transfers: Rc<dyn HostTransfers>,
+    running: apart::Running,
+}
+
+impl HostTransfers for Outside {
+    fn send(&self, channel: i64, elements: Vec<u8>) -> Result<(), String> {
+        self.running.outside(|| self.transfers.send(channel, elements))
+    }
+
+    fn receive(&self, channel: i64, bytes: usize) -> Result<Vec<u8>, String> {
+        self.running.outside(|| self.transfers.receive(channel, bytes))
     }
 }
 
