@@ -32,9 +32,9 @@ mod native {
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
 
-    use crate::mlx::Fact;
     #[pymodule_export]
     use super::interrupts::Interruptible;
+    use crate::mlx::Fact;
     use crate::runtime::controls;
 
     /// From now on signals are looked for while programs run.

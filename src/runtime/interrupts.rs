@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::apart;
 use super::error::{Code, Error};
@@ -21,6 +21,9 @@ use crate::mlx::interpreter;
 
 /// How long a signal may wait.
 pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What is done so soon is not worth a callback from another thread.
+const SOON: Duration = Duration::from_micros(100);
 
 /// A language that runs handlers of signals on the main thread alone, and only when it is asked to or runs itself.
 #[derive(Clone, Copy)]
@@ -106,15 +109,26 @@ pub(super) fn run<R: Send + 'static>(
     }
 }
 
-/// Waits for what calls back when it is done, and is not done yet.
+/// Waits for what calls back when it is done. Threads that no signal interrupts wait with `plainly`.
 ///
 /// # Errors
 /// CANCELLED when the user wants to have the thread back.
-pub(super) fn wait(when_done: impl FnOnce(Box<dyn FnOnce() + Send>), otherwise: impl FnOnce()) -> Result<(), Error> {
+pub(super) fn wait(
+    is_done: impl Fn() -> bool,
+    when_done: impl FnOnce(Box<dyn FnOnce() + Send>),
+    plainly: impl FnOnce(),
+) -> Result<(), Error> {
     let Some(host) = host_of_this_thread() else {
-        otherwise();
+        plainly();
         return Ok(());
     };
+    let began = Instant::now();
+    while began.elapsed() < SOON {
+        if is_done() {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
     let (sender, done) = channel::<()>();
     when_done(Box::new(move || drop(sender)));
     while done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
@@ -141,7 +155,10 @@ fn serve<R>(messages: &Receiver<Message<R>>, transfers: &dyn HostTransfers, host
             Err(RecvTimeoutError::Timeout) if (host.interrupted)() => return None,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Some(Err(Error::new(Code::Internal, "internal error of jax-mps: the thread of a program ended")));
+                return Some(Err(Error::new(
+                    Code::Internal,
+                    "internal error of jax-mps: the thread of a program ended",
+                )));
             }
         }
     }
