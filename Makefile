@@ -1,7 +1,9 @@
 # Bare `make` explains itself. Nothing here needs more than gcc (or Xcode's
 # command line tools), make, Python >= 3.11 and Rust.
 SHELL := bash
+# For make 4. Apple's make 3.81 does not know it: recipes of several commands say $(STRICT) themselves.
 .SHELLFLAGS := -euo pipefail -c
+STRICT := set -euo pipefail
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 # Where bindgen, prost and MLX find what they need: the packages in $(VENV).
-ENVIRONMENT = eval "$$($(PY) build_backend/jax_mps_build.py)"
+ENVIRONMENT = environment="$$($(PY) build_backend/jax_mps_build.py)" || exit 1; eval "$$environment"
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 # What pip and cargo read; a change of any of these builds the wheel anew.
 SOURCES := $(shell find src crates proto python build_backend build.rs \
@@ -22,7 +24,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "  PYTHON=$(PYTHON) makes the environment in VENV=$(VENV) with JAX=$(JAX);"
 	@echo "  ARGS=... goes to the example, the benchmarks or pytest."
 
@@ -72,6 +74,7 @@ MLIR_PROGRAMS := $(abspath target/mlir-programs)
 DYLIB := $(if $(filter Darwin,$(shell uname)),dylib,so)
 
 test-mlir: build $(VENV)/.mlir ## MLIR's reader against our own, and tests of the ops with it
+	$(STRICT); \
 	if grep -q unavailable $(VENV)/.mlir; then cat $(VENV)/.mlir; exit 0; fi; \
 	$(ENVIRONMENT); cargo clippy --locked --features mlir --all-targets -- -D warnings; \
 	cargo build --locked --features mlir --lib; \
@@ -85,10 +88,11 @@ OP_PROGRAMS := $(abspath target/op-programs)
 
 ops-document: build ## make docs/ops.md anew from the op table and what the tests of the ops compile
 	rm -rf $(OP_PROGRAMS)
+	$(STRICT); \
 	for file in tests/python/ops/test_*.py tests/python/test_callbacks.py; do \
 		JAX_MPS_DUMP=$(OP_PROGRAMS)/$$(basename $$file .py) JAX_MPS_DUMP_STAGE=0-received \
 			$(PY) -m pytest -n 2 -q $$file; done
-	$(ENVIRONMENT); cargo run --locked --example op_coverage -- $(OP_PROGRAMS) > tests/data/op_coverage.tsv; \
+	$(STRICT); $(ENVIRONMENT); cargo run --locked --example op_coverage -- $(OP_PROGRAMS) > tests/data/op_coverage.tsv; \
 	JAX_MPS_BLESS=1 cargo test --locked --test ops_document
 
 smoke: build ## the same wheel under the oldest, a middle and the newest JAX
@@ -106,7 +110,12 @@ check-macos: $(VENV)/.ready ## cross-build the wheel for macOS on Debian and ins
 clean: ## remove the environment and all that was built
 	rm -rf $(VENV) target dist build python/jax_plugins/mps/libjax_mps.*
 
+# Python 3.9, which Apple's tools bring, has to understand this.
+PYTHON_IS_NEW := import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+	"jax-mps needs Python 3.11 or newer, not %d.%d: make PYTHON=python3.12" % sys.version_info[:2])
+
 $(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c '$(PYTHON_IS_NEW)'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 		print(*p["build-system"]["requires"], *p["dependency-groups"]["dev"], \
@@ -117,6 +126,7 @@ $(VENV)/.ready: pyproject.toml
 
 # Skipped only where PyPI has no MLIR for this machine and Python, and then `make test-mlir` says so.
 $(VENV)/.mlir: $(VENV)/.ready build_backend/mlir_prefix.py
+	$(STRICT); \
 	set -- $$($(PY) -c 'import sys; sys.path.insert(0, "build_backend"); import mlir_prefix; print(*mlir_prefix.REQUIREMENTS)'); \
 	if $(PY) -m pip install --progress-bar off "$$@" 2>&1 | tee $@.log; then echo "$$@" > $@; \
 	elif grep -q 'No matching distribution found' $@.log; then \

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{Code, Error};
 use super::jobs::Job;
-use crate::mlx::{autorelease_pool, is_forked_child, shutdown};
+use crate::mlx::{autorelease_pool, interpreter, is_forked_child, shutdown};
 
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(10);
@@ -34,10 +34,12 @@ fn lock() -> MutexGuard<'static, State> {
 /// # Errors
 /// RESOURCE_EXHAUSTED when the system gives no thread.
 pub(super) fn run(job: Job) -> Result<(), Error> {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| shutdown::at_exit(farewell));
+    let running = begin();
+    let job: Job = Box::new(move || {
+        job();
+        drop(running);
+    });
     let mut state = lock();
-    state.running += 1;
     let mut job = job;
     while let Some((_, thread)) = state.idle.pop() {
         match thread.send(job) {
@@ -49,10 +51,44 @@ pub(super) fn run(job: Job) -> Result<(), Error> {
     let number = state.threads;
     drop(state);
     let spawned = std::thread::Builder::new().name("jax-mps-callers".into()).spawn(move || work(number, job));
-    spawned.map(drop).map_err(|error| {
+    let no_thread = |error| Error::new(Code::ResourceExhausted, format!("no thread for a program: {error}"));
+    spawned.map(drop).map_err(no_thread)
+}
+
+/// Work that the end of the process waits for, until this is dropped.
+pub(super) struct Running(());
+
+/// Begins such work on the calling thread.
+pub(super) fn begin() -> Running {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| shutdown::at_exit(farewell));
+    lock().running += 1;
+    Running(())
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
         lock().running -= 1;
-        Error::new(Code::ResourceExhausted, format!("no thread for a program: {error}"))
-    })
+        CHANGED.notify_all();
+    }
+}
+
+impl Running {
+    /// A part of the work that may take for ever, and that the end of the process does not wait for. It does not come back
+    /// from that when the process has begun to end meanwhile.
+    pub(super) fn outside<R>(&self, body: impl FnOnce() -> R) -> R {
+        lock().running -= 1;
+        CHANGED.notify_all();
+        let result = body();
+        let mut state = lock();
+        while shutdown::requested() && !interpreter::on_main_thread() {
+            drop(state);
+            std::thread::sleep(IDLE);
+            state = lock();
+        }
+        state.running += 1;
+        result
+    }
 }
 
 fn work(number: u64, first: Job) {
@@ -61,10 +97,7 @@ fn work(number: u64, first: Job) {
     loop {
         if let Some(job) = next.take() {
             autorelease_pool(job);
-            let mut state = lock();
-            state.running -= 1;
-            state.idle.push((number, sender.clone()));
-            CHANGED.notify_all();
+            lock().idle.push((number, sender.clone()));
         }
         match jobs.recv_timeout(IDLE) {
             Ok(job) => next = Some(job),

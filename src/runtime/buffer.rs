@@ -290,11 +290,11 @@ impl Buffer {
 
     fn available(&self) -> Result<Array, Error> {
         fork::check()?;
-        if !self.completion.is_ready() {
-            let completion = &self.completion;
-            interrupts::wait(|done| completion.on_ready(Box::new(move |_| done())), || ())?;
+        let completion = &self.completion;
+        if !completion.is_ready() {
+            interrupts::wait(|| completion.is_ready(), |done| completion.on_ready(Box::new(move |_| done())), || ())?;
         }
-        self.completion.wait()?;
+        completion.wait()?;
         match &self.lock().array {
             Some(array) => Ok(array.clone()),
             None => Err(self.gone()),
@@ -348,7 +348,7 @@ impl Buffer {
     pub fn acquire_external(&self) -> Result<(), Error> {
         fork::check()?;
         if let Some(promise) = self.promise() {
-            interrupts::wait(|done| promise.when_kept(done), || promise.wait())?;
+            interrupts::wait(|| promise.is_kept(), |done| promise.when_kept(done), || promise.wait())?;
         }
         let mut state = self.lock();
         if state.array.is_none() {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::apart;
 use super::error::{Code, Error};
@@ -21,6 +21,9 @@ use crate::mlx::interpreter;
 
 /// How long a signal may wait.
 pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What is done so soon is not worth a callback from another thread.
+const SOON: Duration = Duration::from_micros(100);
 
 /// A language that runs handlers of signals on the main thread alone, and only when it is asked to or runs itself.
 #[derive(Clone, Copy)]
@@ -77,7 +80,10 @@ pub(super) fn run<R: Send + 'static>(
     transfers: Rc<dyn HostTransfers>,
     body: impl FnOnce(Option<Rc<dyn HostTransfers>>) -> Result<R, Error> + Send + 'static,
 ) -> Outcome<Result<R, Error>> {
-    let Some(host) = host_of_this_thread() else { return Outcome::Ended(body(Some(transfers))) };
+    let Some(host) = host_of_this_thread() else {
+        let outside = Outside { transfers, running: apart::begin() };
+        return Outcome::Ended(body(Some(Rc::new(outside))));
+    };
     let (sender, messages) = channel();
     let stopped = Arc::new(AtomicBool::new(false));
     let (requests, stop) = (sender.clone(), stopped.clone());
@@ -103,15 +109,26 @@ pub(super) fn run<R: Send + 'static>(
     }
 }
 
-/// Waits for what calls back when it is done, and is not done yet.
+/// Waits for what calls back when it is done. Threads that no signal interrupts wait with `plainly`.
 ///
 /// # Errors
 /// CANCELLED when the user wants to have the thread back.
-pub(super) fn wait(when_done: impl FnOnce(Box<dyn FnOnce() + Send>), otherwise: impl FnOnce()) -> Result<(), Error> {
+pub(super) fn wait(
+    is_done: impl Fn() -> bool,
+    when_done: impl FnOnce(Box<dyn FnOnce() + Send>),
+    plainly: impl FnOnce(),
+) -> Result<(), Error> {
     let Some(host) = host_of_this_thread() else {
-        otherwise();
+        plainly();
         return Ok(());
     };
+    let began = Instant::now();
+    while began.elapsed() < SOON {
+        if is_done() {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
     let (sender, done) = channel::<()>();
     when_done(Box::new(move || drop(sender)));
     while done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
@@ -144,6 +161,22 @@ fn serve<R>(messages: &Receiver<Message<R>>, transfers: &dyn HostTransfers, host
                 )));
             }
         }
+    }
+}
+
+/// The caller's transfers, for a program on the caller's own thread.
+struct Outside {
+    transfers: Rc<dyn HostTransfers>,
+    running: apart::Running,
+}
+
+impl HostTransfers for Outside {
+    fn send(&self, channel: i64, elements: Vec<u8>) -> Result<(), String> {
+        self.running.outside(|| self.transfers.send(channel, elements))
+    }
+
+    fn receive(&self, channel: i64, bytes: usize) -> Result<Vec<u8>, String> {
+        self.running.outside(|| self.transfers.receive(channel, bytes))
     }
 }
 

@@ -241,6 +241,9 @@ def test_one_program_is_dumped_into_the_folder_of_its_option(tmp_path):
         assert len({path.name.split(".")[0] for path in folder.iterdir()}) == 1
         (read,) = folder.glob("*.1-read.txt")
         assert "sine" in read.read_text()
+    unusable = str(pathlib.Path(__file__) / "folder")
+    with pytest.raises(jax.errors.JaxRuntimeError, match=f"xla_dump_to={unusable}: cannot be written to"):
+        jax.jit(marked, compiler_options={"xla_dump_to": unusable})(jnp.ones(3))
     with pytest.raises(jax.errors.JaxRuntimeError, match="'xla_dump_to', 5 is not a valid string value"):
         jax.jit(marked, compiler_options={"xla_dump_to": 5})(jnp.ones(3))
 
@@ -251,3 +254,27 @@ def test_memory_stats_leave_out_what_is_not_counted(device):
     assert min(stats.values()) >= 0
     # Other platforms' devices answer as without the plugin.
     assert jax.devices("cpu")[0].memory_stats() is None
+
+
+def test_a_folder_that_has_become_unusable_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_MPS_DUMP", str(pathlib.Path(__file__) / "folder"))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="JAX_MPS_DUMP=.*: cannot be written to"):
+        jax.jit(lambda x: jnp.sin(x) * 3)(jnp.ones(3))
+    monkeypatch.setenv("JAX_MPS_DUMP", str(tmp_path))
+    jax.jit(lambda x: jnp.sin(x) * 3)(jnp.ones(3))
+    # A file of the next program stands where a folder is.
+    number = max(int(path.name.split(".")[0].split("-")[1]) for path in tmp_path.iterdir()) + 1
+    (tmp_path / f"{os.getpid()}-{number:05}.9-plan.txt").mkdir()
+    with pytest.raises(jax.errors.JaxRuntimeError, match="9-plan.txt: cannot be written to"):
+        jax.jit(lambda x: jnp.sin(x) * 4)(jnp.ones(3))
+
+
+def test_an_unknown_compiler_option_is_told_of_once():
+    result = _run(
+        "import jax\n"
+        "for options in ({'xla_unheard_of': 1}, {'xla_unheard_of': 2}, {'xla_embed_ir_in_executable': True}):\n"
+        "    print(jax.jit(lambda x: x + 1, compiler_options=options)(1.0))"
+    )
+    assert result.stdout == 3 * "2.0\n", result.stderr
+    assert result.stderr.count("compile option xla_unheard_of is not known on mps, and is ignored") == 1
+    assert "xla_embed_ir" not in result.stderr

@@ -117,7 +117,8 @@ def test_without_library_the_cpu_works_and_mps_says_why(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("cpu 3\n")
     assert f"JAX_MPS_LIBRARY_PATH names no file: {missing}" in result.stdout
-    assert result.stderr == ""
+    # Whoever sets it wants the platform.
+    assert f"UserWarning: JAX runs without the platform mps, because of JAX_MPS_LIBRARY_PATH={missing}" in result.stderr
 
 
 def test_without_mlx_the_cpu_works_and_mps_says_what_to_install(broken_library):
@@ -144,6 +145,7 @@ def test_a_library_that_does_not_load_is_reported_with_the_loaders_words(broken_
     result = _run(ASK_BY_NAME, JAX_MPS_LIBRARY_PATH=broken_library)
     assert result.stdout.startswith("cpu 3\n"), result.stderr
     assert "libjax_mps.so" in result.stdout.splitlines()[1]
+    assert f"because of JAX_MPS_LIBRARY_PATH={broken_library}" in result.stderr
 
 
 def test_another_mlx_release_is_refused(tmp_path, monkeypatch):
@@ -157,6 +159,101 @@ def test_another_mlx_release_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(library, "mlx_folder", lambda: tmp_path)
     with pytest.raises(library.Unavailable, match=r"MLX 0\.31\.7 .* built for MLX 0\.32"):
         library.check_mlx()
+
+
+def test_another_mlx_release_is_refused_before_anything_is_loaded(tmp_path):
+    folder = tmp_path / "mlx"
+    (folder / "lib").mkdir(parents=True)
+    for suffix in ("so", "dylib"):
+        (folder / "lib" / f"libmlx.{suffix}").touch()
+    header = folder / "include" / "mlx" / "version.h"
+    header.parent.mkdir(parents=True)
+    header.write_text("".join(f"#define MLX_VERSION_{part} 99\n" for part in ("MAJOR", "MINOR", "PATCH")))
+    program = ASK_BY_NAME + (
+        "from jax_plugins.mps import library, native, registration\n"
+        "try: native.module()\n"
+        "except library.Unavailable as error: print(error)\n"
+        "print(registration._c_api)"
+    )
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    result = _run(program, PYTHONPATH=paths)
+    assert result.stdout.startswith("cpu 3\n"), result.stderr
+    assert result.stdout.count(f"MLX 99.99.99 is installed in {folder}, but this jax-mps is built for MLX") == 2
+    assert result.stdout.endswith("None\n")
+
+
+# -- settings ------------------------------------------------------------------
+
+BAD_SETTINGS = {
+    "JAX_MPS_CACHE_LIMIT": "banana",
+    "JAX_MPS_DEVICE": "banana",
+    "JAX_MPS_HOST": "banana",
+    "JAX_MPS_READER": "banana",
+    "JAX_MPS_PROFILE": "banana",
+    "JAX_MPS_CAPABILITIES": "banana",
+    # No folder can be made in a file.
+    "JAX_MPS_DUMP": os.path.join(os.path.abspath(__file__), "folder"),
+    "JAX_MPS_TRACE": os.path.join(os.path.abspath(__file__), "trace.json"),
+}
+
+TRY_SETTINGS = """
+import json, os, sys, warnings
+import jax
+from jax_plugins.mps import registration
+for name, value in json.loads(sys.argv[1]).items():
+    os.environ[name] = value
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            registration._make_client()
+            print("made")
+        except Exception as error:
+            print(name in str(error), [f"{name}={value}" in str(w.message) for w in caught])
+    del os.environ[name]
+"""
+
+
+def test_every_bad_setting_is_an_error_and_a_warning():
+    import json
+
+    environment = {name: text for name, text in os.environ.items() if name == "JAX_MPS_LIBRARY_PATH" or name[:3] != "JAX"}
+    for platforms, told in (({}, "[True]"), ({"JAX_PLATFORMS": "mps,cpu"}, "[]")):
+        result = subprocess.run(
+            [sys.executable, "-c", TRY_SETTINGS, json.dumps(BAD_SETTINGS)],
+            env={**environment, **platforms},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert result.stdout.splitlines() == len(BAD_SETTINGS) * [f"True {told}"], result.stdout + result.stderr
+
+
+def test_a_bad_setting_warns_where_jax_goes_on_without_the_platform():
+    result = _run("import jax; print(jax.default_backend())", JAX_MPS_CACHE_LIMIT="banana")
+    assert result.stdout == "cpu\n"
+    assert "UserWarning" in result.stderr and "because of JAX_MPS_CACHE_LIMIT=banana" in result.stderr
+    result = _run("import jax; print(jax.default_backend())", JAX_MPS_CACHE_LIMIT="banana", JAX_PLATFORMS="mps")
+    assert result.returncode == 1
+    assert "Unable to initialize backend 'mps'" in result.stderr and 'not "banana"' in result.stderr
+    assert "UserWarning" not in result.stderr
+
+
+@pytest.mark.parametrize("set_by_user", [None, "1"])
+def test_tf32_is_turned_off_with_the_client_and_not_before(set_by_user):
+    program = (
+        "import os, jax\n"
+        "print(os.environ.get('MLX_ENABLE_TF32'))\n"
+        "jax.numpy.ones(3, device=jax.devices('cpu')[0])\n"
+        "print(os.environ.get('MLX_ENABLE_TF32'))"
+    )
+    given = {"MLX_ENABLE_TF32": set_by_user} if set_by_user else {}
+    before = os.environ.pop("MLX_ENABLE_TF32", None)
+    try:
+        assert _run(program, JAX_PLATFORMS="cpu", **given).stdout == f"{set_by_user}\n{set_by_user}\n"
+        assert _run(program, JAX_PLATFORMS="mps,cpu", **given).stdout == f"{set_by_user}\n{set_by_user or 0}\n"
+    finally:
+        if before is not None:
+            os.environ["MLX_ENABLE_TF32"] = before
 
 
 def test_the_installed_mlx_is_the_right_one():

@@ -5,6 +5,10 @@ user's first program.
 """
 
 import inspect
+import json
+import os
+import subprocess
+import sys
 from pkgutil import resolve_name
 
 import pytest
@@ -119,7 +123,8 @@ def test_every_primitive_of_the_shim_is_pinned():
 
     callbacks = {primitives.CHECK, primitives.DEBUG_CALLBACK, primitives.DEBUG_PRINT}
     others = {primitives.APPROX_TOP_K, primitives.PBROADCAST, primitives.SCALED_MATMUL}
-    used = {*primitives.LAPACK, *primitives.OF_CUDA, *callbacks, *others}
+    decompositions = (*primitives.LAPACK, *primitives.OF_CUDA)
+    used = {*map(primitives.of_linear_algebra, decompositions), *callbacks, *others}
     assert {p.name for p in used} - {"ormqr"} == set(PRIMITIVES.values())
 
 
@@ -128,4 +133,140 @@ def test_rules_of_the_own_platforms_are_kept_by_platform_and_primitive():
 
     rules = resolve_name("jax._src.interpreters.mlir._platform_specific_lowerings")
     for platform, group in (("cpu", primitives.LAPACK), ("cuda", primitives.OF_CUDA)):
-        assert all(callable(rules[platform][primitive].rule) for primitive in group)
+        assert all(callable(rules[platform][primitives.of_linear_algebra(name)].rule) for name in group)
+
+
+DECOMPOSITIONS = (
+    "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "schur", "svd", "tridiagonal",
+    "tridiagonal_solve", "lu_pivots_to_permutation",
+)  # fmt: skip
+
+# What is lost with each private part of JAX, and nothing else.
+LOST = {
+    "jax._src.interpreters.mlir._platforms_with_donation": ["donation of arguments"],
+    "jax._src.lax.ann.approx_top_k_p": ["jax.lax.approx_max_k and approx_min_k"],
+    "jax._src.lax.parallel.pbroadcast_p": ["jax.lax.pbroadcast"],
+    "jax._src.cudnn.scaled_matmul_stablehlo._scaled_matmul_p": ["jax.nn.scaled_matmul"],
+    "jax._src.callback.emit_python_callback": ["jax.pure_callback and io_callback"],
+    "jax._src.debugging.debug_callback_p": ["jax.debug.callback"],
+    "jax._src.debugging.debug_callback_lowering": ["jax.debug.callback"],
+    "jax._src.debugging.debug_print_p": ["jax.debug.print"],
+    "jax._src.debugging.debug_print_lowering_rule": ["jax.debug.print"],
+    "jax._src.checkify.check_p": ["checkify's run-time checks"],
+    "jax._src.checkify.check_lowering_rule": ["checkify's run-time checks"],
+    "jax._src.compilation_cache.is_cache_used": ["the persistent compilation cache"],
+    "jax._src.dlpack.to_dlpack": ["DLPack"],
+    "jax._src.dlpack.from_dlpack": ["DLPack"],
+    "jax._src.array.ArrayImpl.__dlpack_device__": ["DLPack"],
+    "jax._src.array.ArrayImpl._value": ["KeyboardInterrupt while an array is waited for"],
+    "jax._src.xla_bridge._alias_to_platforms": ["the name gpu"],
+    "jax._src.interpreters.mlir._platform_specific_lowerings": [
+        "jax.lax.pbroadcast", *(f"decomposition {name}" for name in DECOMPOSITIONS), "decomposition ormqr",
+    ],
+    **{f"jax._src.lax.linalg.{name}_p": [f"decomposition {name}"] for name in DECOMPOSITIONS},
+    # Whole modules.
+    "jax._src.compilation_cache": ["the persistent compilation cache"],
+    "jax._src.dlpack": ["DLPack"],
+    "jax._src.callback": ["jax.pure_callback and io_callback"],
+    "jax._src.cudnn.scaled_matmul_stablehlo": ["jax.nn.scaled_matmul"],
+}  # fmt: skip
+
+HIDE = """
+import contextlib, json, logging, pkgutil, sys
+import jax, jax.numpy as jnp
+import jax._src.cudnn.scaled_matmul_stablehlo, jax.experimental.checkify
+from jax_plugins import mps
+from jax_plugins.mps import guard
+
+device = jax.devices("mps")[0]
+assert not guard.missing, guard.missing
+logging.disable()
+
+def adapt_anew():
+    for name in list(sys.modules):
+        if name.startswith("jax_plugins.mps.") and not name.endswith((".guard", ".registration", ".library", ".native")):
+            del sys.modules[name]
+            delattr(mps, name.rpartition(".")[2])
+    guard.missing.clear()
+    mps.adapt()
+    return sorted(guard.missing)
+
+class Without:
+    # A module as those see it who import it now: without one name. JAX itself keeps it.
+
+    def __init__(self, module, name):
+        vars(self).update(module=module, name=name)
+
+    def __getattr__(self, name):
+        if name == self.name:
+            raise AttributeError(f"module {self.module.__name__!r} has no attribute {name!r}")
+        return getattr(self.module, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.module, name, value)
+
+@contextlib.contextmanager
+def hidden(path):
+    holder, _, name = path.rpartition(".")
+    found = pkgutil.resolve_name(holder)
+    if path in sys.modules or holder not in sys.modules:
+        # A module, or what is in a class.
+        value, module = getattr(found, name), sys.modules.get(path)
+        delattr(found, name)
+        if module:
+            sys.modules[path] = None
+        yield
+        setattr(found, name, value)
+        if module:
+            sys.modules[path] = module
+    else:
+        parent, _, last = holder.rpartition(".")
+        sys.modules[holder] = Without(found, name)
+        setattr(sys.modules[parent], last, sys.modules[holder])
+        yield
+        sys.modules[holder] = found
+        setattr(sys.modules[parent], last, found)
+
+lost = {}
+for path in json.load(sys.stdin):
+    with hidden(path):
+        lost[path] = adapt_anew()
+    lost[path] += adapt_anew()
+    assert float(jax.jit(lambda x: x * 2 + 1)(jax.device_put(3.0, device))) == 7
+print(json.dumps(lost))
+"""
+
+
+def _run(program, text=""):
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        input=text,
+        env={**os.environ, "JAX_MPS_ALIAS": "gpu"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_each_private_part_that_moves_costs_its_own_feature_alone(device):
+    if device.platform != "mps":
+        pytest.skip("of the plugin alone")
+    result = _run(HIDE, json.dumps(list(LOST)))
+    assert result.returncode == 0, result.stderr
+    ormqr = hasattr(resolve_name("jax._src.lax.linalg"), "ormqr_p")
+    expected = {path: sorted(what for what in lost if ormqr or "ormqr" not in what) for path, lost in LOST.items()}
+    assert json.loads(result.stdout) == expected
+
+
+def test_the_user_is_told_what_is_missing(device):
+    if device.platform != "mps":
+        pytest.skip("of the plugin alone")
+    result = _run(
+        "import jax._src.lib as lib, jax._src.dlpack as dlpack\n"
+        "del lib._profiler, dlpack.to_dlpack\n"
+        "import jax\n"
+        "print(jax.devices('mps')[0].platform, jax.numpy.arange(3).sum())"
+    )
+    assert result.stdout == "mps 3\n", result.stderr
+    for what in ("jax.profiler", "DLPack"):
+        assert f"jax-mps: {what}: not available, since an internal part of JAX is not where it was: " in result.stderr
