@@ -24,7 +24,7 @@ pub use array::{Array, Dtype, Place, Places, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
 pub use autorelease::open_pools;
-pub use capabilities::{Backend, Capabilities};
+pub use capabilities::{Backend, Capabilities, ConvolvedDimension, NativeConvolution};
 pub use capture::Capture;
 pub use error::{Error, Result};
 pub use fork::{is_forked_child, watch_for_forks};

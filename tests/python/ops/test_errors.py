@@ -104,22 +104,16 @@ def test_complex128_inside_of_a_program_names_the_line(device):
     assert re.search(rf"test_errors\.py:{line}\b", str(caught.value)), str(caught.value)
 
 
-@only_plugin
 @pytest.mark.parametrize(
     "dtype",
     ["float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", "float8_e8m0fnu", "float4_e2m1fn", "int2", "uint2"],
 )
-def test_narrow_dtypes_work_or_are_named(device, dtype):
+def test_narrow_dtypes_come_back(device, dtype):
     source = np.array([1, 0, 0, 1], np.dtype(getattr(jnp, dtype)))
-    name = dtype.replace("float", "f(?:loat)?").replace("uint", "ui?(?:nt)?").replace("_", "_?")
-    try:
-        result = np.asarray(jax.device_put(source, device))
-    except jax.errors.JaxRuntimeError as error:
-        assert re.search(f"(?i){name}|{name.replace('int', 'i(?:nt)?')}", str(error)), str(error)
-    else:
-        # Bytes, since the zero of a type without one is NaN.
-        assert result.dtype == source.dtype
-        np.testing.assert_array_equal(result.view(np.uint8), source.view(np.uint8))
+    result = np.asarray(jax.device_put(source, device))
+    # Bytes, since the zero of a type without one is NaN.
+    assert result.dtype == source.dtype
+    np.testing.assert_array_equal(result.view(np.uint8), source.view(np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -135,18 +129,13 @@ def test_narrow_dtypes_work_or_are_named(device, dtype):
         ("tridiagonal", lambda a: lax.linalg.tridiagonal(a)[1:3], True),
     ],
 )
-def test_decompositions_work_or_are_named(device, name, function, symmetric):
-    """Each decomposition rebuilds its argument like XLA:CPU's, or its primitive is named."""
+def test_decompositions_work(device, name, function, symmetric):
+    """What ``docs/ops.md`` lists; those that are refused stand in the next test."""
     matrix = np.random.default_rng(5).standard_normal((4, 4)).astype(np.float32)
     if symmetric:
         matrix = matrix + matrix.T
     want = jax.tree.leaves(function(jax.device_put(matrix, reference_device())))
-    try:
-        got = jax.tree.leaves(jax.block_until_ready(function(jax.device_put(matrix, device))))
-    except Exception as error:  # noqa: BLE001  any class of error, as long as it names the primitive
-        message = str(error).lower()
-        assert name in message or {"qr": "geqrf", "svd": "gesdd"}.get(name, name) in message, message
-        return
+    got = jax.tree.leaves(jax.block_until_ready(function(jax.device_put(matrix, device))))
     for one, other in zip(got, want, strict=True):
         # Vectors are determined up to their signs or phases.
         np.testing.assert_allclose(np.abs(one), np.abs(other), rtol=2e-4, atol=2e-5)
