@@ -1,5 +1,6 @@
 """Refusals: each error says what was refused and where, and the process lives on."""
 
+import functools
 import inspect
 import os
 import re
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import jax.experimental.sparse.linalg
 from jax import lax
 from jax._src import compiler, xla_bridge
 from jax._src.interpreters import mlir
@@ -127,6 +129,10 @@ def test_narrow_dtypes_come_back(device, dtype):
         ("schur", jax.scipy.linalg.schur, False),
         ("hessenberg", jax.scipy.linalg.hessenberg, False),
         ("tridiagonal", lambda a: lax.linalg.tridiagonal(a)[1:3], True),
+        ("cholesky", lambda a: jnp.linalg.cholesky(a @ a.T + jnp.eye(4, dtype=a.dtype)), True),
+        ("pivoted_qr", lambda a: jax.scipy.linalg.qr(a, pivoting=True)[:2], False),
+        ("polar", lambda a: jax.scipy.linalg.polar(a, method="svd"), False),
+        ("expm", jax.scipy.linalg.expm, False),
     ],
 )
 def test_decompositions_work(device, name, function, symmetric):
@@ -139,6 +145,29 @@ def test_decompositions_work(device, name, function, symmetric):
     for one, other in zip(got, want, strict=True):
         # Vectors are determined up to their signs or phases.
         np.testing.assert_allclose(np.abs(one), np.abs(other), rtol=2e-4, atol=2e-5)
+
+
+@only_plugin
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (jnp.linalg.eig, r"UNIMPLEMENTED.*lapack_dgeev_ffi.*test_errors\.py.*mlx has no complex<f64>"),
+        (functools.partial(jax.scipy.linalg.schur, output="complex"), r"UNIMPLEMENTED.*complex<f64>"),
+    ],
+    ids=["eig", "schur_complex"],
+)
+def test_decompositions_into_complex128_are_refused(device, function, message):
+    with jax.enable_x64(True), pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        jax.block_until_ready(function(jax.device_put(np.eye(3) + 1, device)))
+
+
+@only_plugin
+def test_sparse_solve_is_refused_by_jax(device):
+    """It has rules for the CPU and CUDA alone."""
+    solve = jax.experimental.sparse.linalg.spsolve
+    matrix = [np.ones(3, np.float32), np.arange(3, dtype=np.int32), np.arange(4, dtype=np.int32)]
+    with jax.default_device(device), pytest.raises(NotImplementedError, match="'spsolve' not found for platform"):
+        solve(*matrix, np.ones(3, np.float32))
 
 
 def test_serialized_executable_that_is_corrupt(device):
