@@ -54,8 +54,14 @@ else
 	$(ENVIRONMENT); cargo test --locked --no-fail-fast
 endif
 
+# What the tests of the ops compile, which keeps tests/data/op_coverage.tsv true.
+OP_PROGRAMS := $(abspath target/op-programs)
+
 test-python: build ## Python tests against the installed wheel
-	$(PY) -m pytest -n 2 tests/python $(ARGS)
+	rm -rf $(OP_PROGRAMS)
+	JAX_MPS_OP_PROGRAMS=$(OP_PROGRAMS) $(PY) -m pytest -n 2 tests/python $(ARGS)
+	$(if $(ARGS),,$(ENVIRONMENT) && cargo run --locked --example op_coverage -- $(OP_PROGRAMS) \
+		--check tests/data/op_coverage.tsv)
 
 # Where a step runs, and what it may be given, shows in these; `METAL_TESTS=tests/python/ops` for all.
 METAL_TESTS ?= $(addprefix tests/python/ops/test_,x64.py gather.py scatter.py select_and_scatter.py sort.py fft.py \
@@ -64,6 +70,7 @@ METAL_TESTS ?= $(addprefix tests/python/ops/test_,x64.py gather.py scatter.py se
 test-metal: build ## tests with the CPU in Metal's place: its placements and refusals
 	$(ENVIRONMENT); JAX_MPS_CAPABILITIES=metal cargo $(if $(NEXTEST),nextest run,test) --locked --no-fail-fast
 	JAX_MPS_CAPABILITIES=metal $(PY) -m pytest -n 2 $(METAL_TESTS)
+	JAX_MPS_CAPABILITIES=cuda $(PY) -m pytest -n 2 tests/python/ops/test_convolution.py
 
 # MLIR's reader. Its plugin is built with little optimization, beside the installed one. What the tests of the ops
 # compile meanwhile is collected, and then read and run with both readers.
@@ -84,14 +91,9 @@ test-mlir: build $(VENV)/.mlir ## MLIR's reader against our own, and tests of th
 	JAX_MPS_COLLECTED=$(MLIR_PROGRAMS) cargo test --locked --features mlir --lib -- \
 		--include-ignored --nocapture mlir:: reader:: text_programs
 
-OP_PROGRAMS := $(abspath target/op-programs)
-
 ops-document: build ## make docs/ops.md anew from the op table and what the tests of the ops compile
 	rm -rf $(OP_PROGRAMS)
-	$(STRICT); \
-	for file in tests/python/ops/test_*.py tests/python/test_callbacks.py; do \
-		JAX_MPS_DUMP=$(OP_PROGRAMS)/$$(basename $$file .py) JAX_MPS_DUMP_STAGE=0-received \
-			$(PY) -m pytest -n 2 -q $$file; done
+	$(STRICT); JAX_MPS_OP_PROGRAMS=$(OP_PROGRAMS) $(PY) -m pytest -n 2 -q tests/python/ops tests/python/test_callbacks.py
 	$(STRICT); $(ENVIRONMENT); cargo run --locked --example op_coverage -- $(OP_PROGRAMS) > tests/data/op_coverage.tsv; \
 	JAX_MPS_BLESS=1 cargo test --locked --test ops_document
 

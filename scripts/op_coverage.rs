@@ -1,7 +1,8 @@
 //! Which element types each op of collected programs takes on each backend, and which tests sent it: what
-//! `docs/ops.md` shows beside the op table. `make ops-document` runs it.
+//! `docs/ops.md` shows beside the op table. `make ops-document` runs it; `make test-python` with `--check FILE` behind, which
+//! compares with the lines of FILE, whatever the order of types and tests, and fails where they differ.
 //!
-//! The argument is a folder with one folder of `JAX_MPS_DUMP` for each test file. Every op of every program becomes a
+//! The first argument is a folder with one folder of `JAX_MPS_DUMP` for each test file. Every op of every program becomes a
 //! program of its own, which is compiled with the capabilities of each backend. On stdout, one line an op, tab-separated:
 //! name; element types on the CPU, Metal and CUDA, `*` behind those that the host's processor computes; test files.
 #![forbid(unsafe_code)]
@@ -52,14 +53,61 @@ fn main() {
             }
         }
     }
-    println!("# Made by `make ops-document`; scripts/op_coverage.rs says what the columns are.");
+    let mut lines = vec!["# Made by `make ops-document`; scripts/op_coverage.rs says what the columns are.".to_owned()];
     for (name, coverage) in &collector.ops {
         let columns = coverage.types.each_ref().map(types);
         if coverage.tests.is_empty() {
             continue; // refused in every program
         }
-        println!("{name}\t{}\t{}", columns.join("\t"), tests(&coverage.tests));
+        lines.push(format!("{name}\t{}\t{}", columns.join("\t"), tests(&coverage.tests)));
     }
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => lines.iter().for_each(|line| println!("{line}")),
+        ["--check", file] => {
+            let known = std::fs::read_to_string(file).expect("the file to check can be read");
+            let differences = differences(&known, &lines.join("\n"));
+            differences.iter().for_each(|difference| println!("{difference}"));
+            if !differences.is_empty() {
+                println!("{file} is stale: make ops-document");
+                std::process::exit(1);
+            }
+        }
+        _ => panic!("a folder, and --check FILE behind it where that is wanted"),
+    }
+}
+
+/// What one text says of ops and the other does not.
+fn differences(known: &str, found: &str) -> Vec<String> {
+    let titles = ["types on the CPU", "types on Metal", "types on CUDA", "tests"];
+    let read = |text: &str| -> BTreeMap<String, Vec<BTreeSet<String>>> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(name, columns)| {
+                let words = |column: &str| column.split_whitespace().map(str::to_owned).collect();
+                (name.to_owned(), columns.split('\t').map(words).collect())
+            })
+            .collect()
+    };
+    let (known, found) = (read(known), read(found));
+    let names: BTreeSet<&String> = known.keys().chain(found.keys()).collect();
+    let mut differences = Vec::new();
+    for name in names {
+        let (Some(known), Some(found)) = (known.get(name), found.get(name)) else {
+            let what = if known.contains_key(name) { "no test sends it any more" } else { "it is not there" };
+            differences.push(format!("{name}: {what}"));
+            continue;
+        };
+        for (title, (known, found)) in titles.iter().zip(known.iter().zip(found)) {
+            let (gone, new) =
+                (known.difference(found).collect::<Vec<_>>(), found.difference(known).collect::<Vec<_>>());
+            if !gone.is_empty() || !new.is_empty() {
+                differences.push(format!("{name}: {title}: gone {gone:?}, new {new:?}"));
+            }
+        }
+    }
+    differences
 }
 
 fn sorted(folder: &Path) -> Vec<std::path::PathBuf> {

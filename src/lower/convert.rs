@@ -34,7 +34,7 @@ fn convert(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
 }
 
 /// Elements of type `from` (no small float) converted to `to`, which is stored as `dtype`.
-fn element(a: &Formula, from: ElementType, to: ElementType, dtype: Dtype) -> Formula {
+pub(super) fn element(a: &Formula, from: ElementType, to: ElementType, dtype: Dtype) -> Formula {
     use ElementType::*;
     if from == to {
         return a.clone();
@@ -111,7 +111,11 @@ fn bitcast_convert(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerE
     }
     Ok(Lowered::one(move |inputs, stream| {
         let bits = unextended(&Formula::of(inputs[0], stream), from);
-        let parts = if from_bits > to_bits { split(&bits, to_bits, &shape) } else { joined(&bits, from_bits, dtype) };
+        let parts = if from_bits > to_bits {
+            split(&bits, from_bits, to_bits, &shape)
+        } else {
+            joined(&bits, from_bits, to_bits, dtype)
+        };
         extended(parts, to, dtype).apply(|parts, stream| mlx::reshape(parts, &shape, stream)).finish()
     }))
 }
@@ -132,8 +136,8 @@ fn extended(bits: Formula, to: ElementType, dtype: Dtype) -> Formula {
     }
 }
 
-/// Elements cut into parts of that many bits, the lowest first, along a new last axis.
-fn split(a: &Formula, bits: usize, shape: &[i32]) -> Formula {
+/// Elements of `whole` bits cut into parts of `bits`, the lowest first, along a new last axis.
+fn split(a: &Formula, whole: usize, bits: usize, shape: &[i32]) -> Formula {
     let target = match bits {
         16 => Dtype::Uint16,
         32 => Dtype::Uint32,
@@ -147,7 +151,8 @@ fn split(a: &Formula, bits: usize, shape: &[i32]) -> Formula {
         return parts;
     }
     let mask = (1i128 << bits) - 1;
-    let pieces: Vec<Formula> = (0..8 / bits).map(|index| (&parts >> (index * bits) as i128) & mask).collect();
+    let pieces: Vec<Formula> =
+        (0..whole.min(8) / bits).map(|index| (&parts >> (index * bits) as i128) & mask).collect();
     parts.apply(|_, stream| {
         let arrays = pieces.into_iter().map(Formula::finish).collect::<mlx::Result<Vec<Array>>>()?;
         let stacked = mlx::stack(&arrays.iter().collect::<Vec<_>>(), -1, stream)?;
@@ -156,11 +161,11 @@ fn split(a: &Formula, bits: usize, shape: &[i32]) -> Formula {
 }
 
 /// The inverse of [`split`]: the last axis holds the parts of one element.
-fn joined(a: &Formula, bits: usize, dtype: Dtype) -> Formula {
+fn joined(a: &Formula, bits: usize, whole: usize, dtype: Dtype) -> Formula {
     let bytes = if bits >= 8 {
         a.clone()
     } else {
-        let per_byte = 8 / bits;
+        let per_byte = whole.min(8) / bits;
         a.apply(|a, stream| join_bits(a, bits, per_byte as i32, stream))
     };
     bytes.apply(|bytes, stream| mlx::view(&mlx::contiguous(bytes, stream)?, dtype, stream))
@@ -313,6 +318,12 @@ mod tests {
         assert_eq!(bitcast(U8, &[1], U2, &[1, 4], vec![0b11_10_01_00]), [0, 1, 2, 3]);
         assert_eq!(bitcast(U4, &[2], I4, &[2], vec![15, 7]), bytes(&[-1i8, 7]));
         assert_eq!(bitcast(I8, &[1], F8E4M3FN, &[1], bytes(&[-1i8])), [255]);
+        // 4 bits as two times 2, in bytes that hold copies of the sign.
+        assert_eq!(bitcast(I4, &[2], I2, &[2, 2], bytes(&[-7i8, 6])), bytes(&[1i8, -2, -2, 1]));
+        assert_eq!(bitcast(U4, &[2], U2, &[2, 2], vec![9, 6]), [1, 2, 2, 1]);
+        assert_eq!(bitcast(I2, &[2, 2], I4, &[2], bytes(&[1i8, -2, -2, 1])), bytes(&[-7i8, 6]));
+        assert_eq!(bitcast(U2, &[2, 2], I4, &[2], vec![1, 2, 2, 1]), bytes(&[-7i8, 6]));
+        assert_eq!(bitcast(U8, &[1], I2, &[1, 4], vec![0b10_01_11_00]), bytes(&[0i8, -1, 1, -2]));
         assert_eq!(bitcast(U32, &[0], U8, &[0, 4], vec![]), Vec::<u8>::new());
         assert_eq!(bitcast(U8, &[0, 4], U32, &[0], vec![]), Vec::<u8>::new());
     }

@@ -16,13 +16,13 @@ use self::phases::Phases;
 use self::windows::Windows;
 use super::dot_general::product::{Extent, MatrixProduct};
 use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
-use crate::mlx::{self, Dtype};
+use crate::mlx::{self, Backend, Dtype, NativeConvolution};
 use crate::program::{ElementType, Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[Row {
     name: "convolution",
-    note: "every rank and element type; on a GPU mlx's own kernels for 1 to 3 dimensions of real floats, else windows and a product of matrices; precision_config is always the highest",
+    note: "every rank and element type; on a GPU mlx's own kernels for 1 to 3 dimensions of real floats (on CUDA where cuDNN has a plan, and for operands without dilation), else windows and a product of matrices; precision_config is always the highest",
     elementwise: false,
     lower: convolution,
 }];
@@ -35,11 +35,11 @@ enum Form {
 }
 
 fn convolution(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
-    lower(context, op, false)
+    lower(context, op, context.capabilities.native_convolution)
 }
 
-/// `always_library` makes the form for GPUs run on any device.
-fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered, LowerError> {
+/// `native` says what is given to MLX's own function, on any device.
+fn lower(context: &Context<'_>, op: &Op, native: NativeConvolution) -> Result<Lowered, LowerError> {
     let OpKind::Convolution(attributes) = &op.kind else {
         return Err(context.invalid(op, "attributes of convolution are missing"));
     };
@@ -62,21 +62,27 @@ fn lower(context: &Context<'_>, op: &Op, always_library: bool) -> Result<Lowered
         return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, dtype, stream)));
     }
     let placement = product.placement();
+    let computes = if placement == Placement::Cpu { Backend::Cpu.capabilities(false) } else { context.capabilities };
+    let chunk = computes.convolution_windows;
     let form = if let Some(depthwise) = Depthwise::new(&geometry).filter(|_| product.is_elementwise()) {
         Form::Depthwise(depthwise)
-    } else if let Some(phases) = Phases::new(&geometry, dtype) {
+    } else if let Some(phases) = Phases::new(&geometry, dtype, chunk) {
         Form::Phases(phases)
     } else {
-        Form::Windows(Windows::new(&geometry))
+        Form::Windows(Windows::new(&geometry, chunk))
     };
     // Real floats up to f32; their operands are widened to f32 unless all three types are the same.
     let real = [lhs.element, kernel.element, result.element]
         .iter()
         .all(|element| matches!(element, ElementType::F32 | ElementType::BF16 | ElementType::F16));
-    let library = if real { Library::new(&geometry) } else { None };
     let common = if lhs.element == kernel.element && lhs.element == result.element { dtype } else { Dtype::Float32 };
+    let library = if real { Library::new(&geometry, common, native) } else { None };
+    let library = match native {
+        NativeConvolution::WherePlanned => library.map(Library::where_it_runs),
+        NativeConvolution::Never | NativeConvolution::Always => library,
+    };
     let lowered = Lowered::one(move |inputs, stream| match &library {
-        Some(library) if always_library || stream.capabilities().native_convolution => {
+        Some(library) if library.runs(stream)? => {
             let lhs = mlx::astype(inputs[0], common, stream)?;
             let kernel = mlx::astype(inputs[1], common, stream)?;
             mlx::astype(&library.call(&lhs, &kernel, stream)?, dtype, stream)

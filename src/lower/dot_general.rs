@@ -4,9 +4,10 @@
 pub(super) mod product;
 
 use self::product::{Extent, MatrixProduct, swap_last};
-use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
+use super::formula::Formula;
+use super::{Context, LowerError, Lowered, Placement, Row, convert, shape_i32, storage};
 use crate::mlx::{self, Array, Stream};
-use crate::program::{DotGeneral, Op, OpKind, TensorType};
+use crate::program::{DotGeneral, ElementType, Op, OpKind, TensorType};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
@@ -87,6 +88,24 @@ impl Side {
     }
 }
 
+/// The element type of the product. Where the result's cannot hold it (floats to integers or bool, complex to real numbers)
+/// XLA multiplies in the operands' type, and converts.
+fn product_element(lhs: ElementType, rhs: ElementType, result: ElementType) -> ElementType {
+    let is_integral = |element: ElementType| element.is_integer() || element == ElementType::Bool;
+    let complex = lhs.is_complex() || rhs.is_complex();
+    if result.is_complex() || (is_integral(lhs) && is_integral(rhs)) || !(complex || is_integral(result)) {
+        result
+    } else if complex {
+        ElementType::C64
+    } else if lhs == rhs {
+        lhs
+    } else if [lhs, rhs].contains(&ElementType::F64) {
+        ElementType::F64
+    } else {
+        ElementType::F32
+    }
+}
+
 fn contract(context: &Context<'_>, op: &Op, dot: &DotGeneral) -> Result<Lowered, LowerError> {
     let (lhs, rhs, result) = (context.operand(op, 0)?, context.operand(op, 1)?, context.result(op, 0)?);
     let axes = |dimensions: &[i64], ty: &TensorType| -> Result<Vec<usize>, LowerError> {
@@ -131,17 +150,20 @@ fn contract(context: &Context<'_>, op: &Op, dot: &DotGeneral) -> Result<Lowered,
         k: product_of(&sizes(&lhs_contracting, lhs)),
     };
     let shape = shape_i32(&result.shape)?;
-    let product =
-        MatrixProduct::new(context, op, lhs.element, rhs.element, result.element, extent, dot.algorithm.as_ref())?;
+    let (from, to) = (product_element(lhs.element, rhs.element, result.element), result.element);
+    let product = MatrixProduct::new(context, op, lhs.element, rhs.element, from, extent, dot.algorithm.as_ref())?;
+    let dtype = storage(to).ok_or_else(|| context.unsupported(op, &format!("mlx has no {to}")))?;
     if result.elements() == 0 || extent.k == 0 {
-        let dtype = storage(result.element).expect("checked with the product");
         return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, dtype, stream)));
     }
     let placement = product.placement();
     let lowered = Lowered::one(move |inputs, stream| {
         let a = left.matrix(&product.prepare_lhs(inputs[0], stream)?, false, stream)?;
         let b = right.matrix(&product.prepare_rhs(inputs[1], stream)?, true, stream)?;
-        let product = product.multiply(&a, &b, stream)?;
+        let mut product = product.multiply(&a, &b, stream)?;
+        if from != to {
+            product = convert::element(&Formula::of(&product, stream), from, to, dtype).finish()?;
+        }
         if product.shape() == shape { Ok(product) } else { mlx::reshape(&product, &shape, stream) }
     });
     Ok(match placement {
@@ -253,6 +275,41 @@ mod tests {
         // 7·7 + 3·1 = 52 = 4 mod 16; 7·1 + 2·1 = 9 = -7 mod 16.
         assert_eq!(run(dot.clone(), types, bytes(&[7i8, 3]), bytes(&[7i8, 1])).unwrap(), bytes(&[4i8]));
         assert_eq!(run(dot, types, bytes(&[7i8, 2]), bytes(&[1i8, 1])).unwrap(), bytes(&[-7i8]));
+    }
+
+    #[test]
+    fn products_of_floats_become_integers() {
+        let dot = || dimensions([&[], &[]], [&[0], &[0]]);
+        let outcome = |from: ElementType, to: ElementType, lhs: Vec<u8>, rhs: Vec<u8>| {
+            run(dot(), [(from, &[2]), (from, &[2]), (to, &[])], lhs, rhs).unwrap()
+        };
+        let single = |values: [f32; 2]| bytes(&values);
+        assert_eq!(
+            outcome(ElementType::F32, ElementType::I32, single([0.5, -2.75]), single([1., 3.])),
+            bytes(&[-7i32])
+        );
+        assert_eq!(outcome(ElementType::F32, ElementType::U8, single([300., 2.]), single([1., 1.])), [255]);
+        assert_eq!(outcome(ElementType::F32, ElementType::Bool, single([1., -1.]), single([1., 1.])), [0]);
+        assert_eq!(
+            outcome(ElementType::F32, ElementType::I32, single([f32::NAN, 2.]), single([1., 1.])),
+            bytes(&[0i32])
+        );
+        // 257 is no bf16: the product is rounded first.
+        let half = |values: [f32; 2]| bytes(&values.map(half::bf16::from_f32));
+        assert_eq!(outcome(ElementType::BF16, ElementType::I32, half([256., 1.]), half([1., 1.])), bytes(&[256i32]));
+        assert_eq!(
+            outcome(ElementType::F64, ElementType::I64, bytes(&[1e12, 0.]), bytes(&[3., 1.])),
+            bytes(&[3e12 as i64])
+        );
+        // (1 + 2i) i + 3.5 = 1.5 + i.
+        let (lhs, rhs) = (bytes(&[1f32, 2., 3.5, 0.]), bytes(&[0f32, 1., 1., 0.]));
+        assert_eq!(outcome(ElementType::C64, ElementType::F32, lhs.clone(), rhs.clone()), bytes(&[1.5f32]));
+        assert_eq!(outcome(ElementType::C64, ElementType::I32, lhs, rhs), bytes(&[1i32]));
+        // 448 + 1 is 448 as f8E4M3FN, 448² overflows to NaN.
+        let small =
+            |lhs: [u8; 2], rhs: [u8; 2]| outcome(ElementType::F8E4M3FN, ElementType::I32, lhs.to_vec(), rhs.to_vec());
+        assert_eq!(small([0x7e, 0x38], [0x38, 0x38]), bytes(&[448i32]));
+        assert_eq!(small([0x7e, 0x38], [0x7e, 0x38]), bytes(&[0i32]));
     }
 
     #[test]

@@ -54,9 +54,15 @@ fn what_metal_refuses_is_refused_in_its_place() {
     refused(mlx::scatter(ScatterMode::Add, &wide, &[&index], &update, &[0], metal));
     assert!(mlx::scatter(ScatterMode::Add, &wide, &[&index], &update, &[0], Stream::cpu().unwrap()).is_ok());
     // One index array more than Metal takes.
-    let deep = Array::from_bytes(&bytes(&[1f32]), &[1; 21], Dtype::Float32).unwrap();
-    let axes: Vec<i32> = (0..21).collect();
-    refused(mlx::gather(&deep, &[&index; 21], &axes, &[1; 21], metal));
+    let deep = Array::from_bytes(&bytes(&[1f32]), &[1; 12], Dtype::Float32).unwrap();
+    let axes: Vec<i32> = (0..12).collect();
+    refused(mlx::gather(&deep, &[&index; 12], &axes, &[1; 12], metal));
+    assert!(mlx::gather(&deep, &[&index; 11], &axes[..11], &[1; 12], metal).is_ok());
+    let update = Array::from_bytes(&bytes(&[2f32]), &[1; 13], Dtype::Float32).unwrap();
+    refused(mlx::scatter(ScatterMode::Set, &deep, &[&index; 12], &update, &axes, metal));
+    let flags = Array::from_bytes(&[1, 0], &[2], Dtype::Bool).unwrap();
+    refused(mlx::sort(&flags, 0, metal));
+    refused(mlx::argsort(&flags, 0, metal));
     let function: std::sync::Arc<mlx::HostFunction> = std::sync::Arc::new(|_, _| Ok(()));
     refused(mlx::host_call(&function, &[], &[(&[1], Dtype::Float32)], metal).map(|mut results| results.remove(0)));
 }

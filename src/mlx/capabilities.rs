@@ -16,6 +16,55 @@ pub enum Backend {
     Cuda,
 }
 
+/// The convolutions for which MLX's own function is the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeConvolution {
+    /// None: it is slow.
+    Never,
+    /// All that it takes.
+    Always,
+    /// Those of operands without dilation, where cuDNN has a plan, which only an evaluation tells: "graph.build() failed: No
+    /// execution plans support the graph". MLX leaves out the plans that use tensor cores for f32 (unless TF32 is allowed),
+    /// and none may be left. Dilated operands are dangerous: MLX 0.32.4 finds the plan of an earlier convolution by shapes,
+    /// strides and padding, and would take that of one without dilation; and cuDNN's forward form, which it tries first,
+    /// knows no such dilation.
+    WherePlanned,
+}
+
+/// One spatial dimension of a convolution that MLX may be given.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvolvedDimension {
+    /// Dilation of the operand.
+    pub input_dilation: i64,
+    /// Dilation of the kernel.
+    pub kernel_dilation: i64,
+    /// Size of the kernel.
+    pub window: i64,
+    /// Size of the result.
+    pub result: i64,
+}
+
+impl NativeConvolution {
+    /// Whether a convolution is given to MLX.
+    pub fn takes(self, dimensions: impl IntoIterator<Item = ConvolvedDimension>) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::WherePlanned => dimensions.into_iter().all(|each| each.input_dilation == 1),
+        }
+    }
+
+    /// Whether MLX evaluates a convolution, as far as is known without its GPU. On CUDA (H200, MLX 0.32.4) gradients by the
+    /// kernel of strided convolutions of f32 fail: to MLX these are convolutions by dilated windows as large as an image.
+    pub fn evaluates(self, dtype: Dtype, dimensions: impl IntoIterator<Item = ConvolvedDimension>) -> bool {
+        let is_kernel_gradient = |each: &ConvolvedDimension| each.kernel_dilation > 1 && each.window > each.result;
+        self != Self::WherePlanned
+            || dimensions
+                .into_iter()
+                .all(|each| each.input_dilation == 1 && !(dtype == Dtype::Float32 && is_kernel_gradient(&each)))
+    }
+}
+
 /// What a stream's backend can do. Limits are those of MLX 0.32.4.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
@@ -33,17 +82,22 @@ pub struct Capabilities {
     pub reports_refused_memory: bool,
     /// Whether scatter takes elements of 8 bytes (sums of complex numbers always go).
     pub scatters_8_bytes: bool,
-    /// Greatest number of index arrays of one gather or scatter: with the others they fill the 31 buffers of a Metal kernel.
+    /// Greatest number of index arrays of one gather or scatter. MLX allows 20, but on Metal binds the first to buffer 20 of
+    /// a kernel, which has 31: with more than 11 the kernel's source does not compile.
     /// No other kernel of MLX takes a number of arrays that the program decides, unless MLX fuses, which is not asked for.
     pub index_arrays: usize,
+    /// Whether sort and argsort take bool: mlx.metallib has no such kernels ("Unable to load kernel c_block_sort_bool…").
+    pub sorts_bool: bool,
     /// Whether equal elements keep their order in sort and argsort.
     pub stable_sort: bool,
     /// Greatest length of a Fourier transform.
     pub fft_length: i32,
     /// Whether the transform to real numbers ignores the imaginary parts of bins that stand for real ones.
     pub irfft_ignores_imaginary: bool,
-    /// Whether MLX's own convolution is the fast one.
-    pub native_convolution: bool,
+    /// Which convolutions are given to MLX's own function.
+    pub native_convolution: NativeConvolution,
+    /// Elements of the windows of a convolution that are laid out at a time where MLX's own function is not used.
+    pub convolution_windows: i64,
     /// Whether products of f16 and bf16 keep their sums in f32.
     pub half_products_in_f32: bool,
     /// Greatest number of floats whose sum or product, or each of a scan's, the backend may be left to make: into one
@@ -81,10 +135,13 @@ const CPU: Capabilities = Capabilities {
     reports_refused_memory: false,
     scatters_8_bytes: true,
     index_arrays: usize::MAX,
+    sorts_bool: true,
     stable_sort: true,
     fft_length: i32::MAX,
     irfft_ignores_imaginary: true,
-    native_convolution: false,
+    native_convolution: NativeConvolution::Never,
+    // Few enough to stay in a cache, and for the allocator to reuse the memory instead of mapping fresh pages.
+    convolution_windows: 1 << 20,
     half_products_in_f32: false,
     longest_sum: LONGEST_SUM_ON_CPU,
     safe_complex: true,
@@ -104,12 +161,14 @@ const METAL: Capabilities = Capabilities {
     borrows_host_memory: true,
     reports_refused_memory: true,
     scatters_8_bytes: false,
-    index_arrays: 20,
+    index_arrays: 11,
+    sorts_bool: false,
     stable_sort: false,
     // Powers of two go to 4096²; other lengths are padded to a power of two beyond twice themselves.
     fft_length: 1 << 23,
     irfft_ignores_imaginary: false,
-    native_convolution: true,
+    native_convolution: NativeConvolution::Always,
+    convolution_windows: 1 << 20,
     half_products_in_f32: true,
     longest_sum: usize::MAX,
     safe_complex: false,
@@ -127,8 +186,12 @@ const CUDA: Capabilities = Capabilities {
     host_visible_memory: false,
     borrows_host_memory: false,
     index_arrays: 20,
+    sorts_bool: true,
     fft_length: i32::MAX,
     negates_complex_zeros: false,
+    native_convolution: NativeConvolution::WherePlanned,
+    // Kernels long enough to be worth their launches, in 256 MiB of f32.
+    convolution_windows: 1 << 26,
     ..METAL
 };
 
@@ -217,6 +280,20 @@ mod tests {
         assert!(!metal.scatters(ScatterMode::Add, Dtype::Int64));
         assert!(metal.scatters(ScatterMode::Max, Dtype::Int32));
         assert!(Backend::Cpu.capabilities(false).scatters(ScatterMode::Max, Dtype::Int64));
+    }
+
+    #[test]
+    fn cuda_is_given_no_dilated_operands_and_has_no_plan_for_some() {
+        let of = |input_dilation, kernel_dilation, window, result| {
+            [ConvolvedDimension { input_dilation, kernel_dilation, window, result }]
+        };
+        let cuda = Backend::Cuda.capabilities(false).native_convolution;
+        assert!(cuda.takes(of(1, 2, 16, 3)) && !cuda.takes(of(2, 1, 3, 32)));
+        assert!(!cuda.evaluates(Dtype::Float32, of(1, 2, 16, 3)));
+        assert!(cuda.evaluates(Dtype::Bfloat16, of(1, 2, 16, 3)) && cuda.evaluates(Dtype::Float32, of(1, 2, 3, 16)));
+        let metal = Backend::Metal.capabilities(false).native_convolution;
+        assert!(metal.takes(of(2, 2, 32, 3)) && metal.evaluates(Dtype::Float32, of(2, 2, 32, 3)));
+        assert!(!Backend::Cpu.capabilities(false).native_convolution.takes(of(1, 1, 3, 32)));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use array::{Array, Dtype, Place, Places, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
 pub use autorelease::open_pools;
-pub use capabilities::{Backend, Capabilities};
+pub use capabilities::{Backend, Capabilities, ConvolvedDimension, NativeConvolution};
 pub use capture::Capture;
 pub use elementwise::{
     bfloat16_add, bfloat16_divide, bfloat16_multiply, bfloat16_subtract, complex_abs, complex_divide, complex_multiply,

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 
 use super::array::{Array, Dtype};
+use super::capabilities::ConvolvedDimension;
 use super::elementwise::to_bfloat16;
 use super::error::{self, Result};
 use super::{Arrays, Stream};
@@ -163,6 +164,7 @@ pub fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Ar
 /// # Errors
 /// What MLX refuses.
 pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
+    stream.require(|can| can.sorts_bool || a.dtype() != Dtype::Bool, || "an argsort of bool".to_owned())?;
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_argsort_axis(result, a.raw(), axis, stream.raw()) })
 }
@@ -172,6 +174,7 @@ pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
 /// # Errors
 /// What MLX refuses.
 pub fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
+    stream.require(|can| can.sorts_bool || a.dtype() != Dtype::Bool, || "a sort of bool".to_owned())?;
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_sort_axis(result, a.raw(), axis, stream.raw()) })
 }
@@ -223,7 +226,7 @@ pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, 
     let ConvParameters { stride, padding_low, padding_high, kernel_dilation, input_dilation, groups, flip } =
         parameters;
     // SAFETY: valid handles; the vectors outlive the call.
-    stream.build(|result| unsafe {
+    let result = stream.build(|result| unsafe {
         mlx_sys::mlx_conv_general(
             result,
             input.raw(),
@@ -242,7 +245,22 @@ pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, 
             *flip,
             stream.raw(),
         )
-    })
+    })?;
+    let dimensions = || {
+        let dilations = input_dilation.iter().zip(kernel_dilation);
+        let sizes = weight.shape().iter().zip(result.shape()).skip(1);
+        dilations.zip(sizes).map(|((&input, &kernel), (&window, &result))| ConvolvedDimension {
+            input_dilation: input.into(),
+            kernel_dilation: kernel.into(),
+            window: window.into(),
+            result: result.into(),
+        })
+    };
+    stream.require(
+        |can| can.native_convolution.evaluates(result.dtype(), dimensions()),
+        || format!("a convolution of {:?} with {parameters:?}", result.dtype()),
+    )?;
+    Ok(result)
 }
 
 /// `mlx::core::linalg::cholesky`. Does not report failure: see the lowering.

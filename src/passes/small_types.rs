@@ -63,6 +63,20 @@ fn wide(function: &Function, value: ValueId) -> Option<Type> {
     Some(Type::Tensor(TensorType { element: ElementType::F32, ..tensor.clone() }))
 }
 
+/// A product of small floats that is wanted in integers or bool is one of small floats, converted: the types of the product
+/// in f32, and as it is to be rounded.
+fn rounding_of_product(function: &Function, op: &Op) -> Option<(Type, Type)> {
+    let (OpKind::DotGeneral(_) | OpKind::Dot { .. }, &[lhs, rhs], &[result]) =
+        (&op.kind, &op.operands[..], &op.results[..])
+    else {
+        return None;
+    };
+    let (lhs, rhs, result) = (function.tensor(lhs)?.element, function.tensor(rhs)?.element, function.tensor(result)?);
+    let converted = result.element.is_integer() || result.element == ElementType::Bool;
+    let with = |element| Type::Tensor(TensorType { element, ..result.clone() });
+    (lhs == rhs && lhs.is_small_float() && converted).then(|| (with(ElementType::F32), with(lhs)))
+}
+
 fn convert(operand: ValueId, result: ValueId, location: &Location) -> Op {
     Op {
         kind: OpKind::Convert,
@@ -85,6 +99,7 @@ fn block(function: &mut Function, block: &mut Block) {
             ops.push(op);
             continue;
         }
+        let rounding = rounding_of_product(function, &op);
         for operand in &mut op.operands {
             if let Some(ty) = wide(function, *operand) {
                 let value = function.add_value(ty);
@@ -100,6 +115,11 @@ fn block(function: &mut Function, block: &mut Block) {
             if let Some(ty) = wide(function, *result) {
                 let value = function.add_value(ty);
                 after.push(convert(value, *result, &op.location));
+                *result = value;
+            } else if let Some((wide, small)) = &rounding {
+                let (value, rounded) = (function.add_value(wide.clone()), function.add_value(small.clone()));
+                after.push(convert(value, rounded, &op.location));
+                after.push(convert(rounded, *result, &op.location));
                 *result = value;
             }
         }

@@ -5,6 +5,7 @@ With ``cpu`` the tests compare XLA:CPU with itself, which validates the tests.
 """
 
 import os
+from pathlib import Path
 
 PLATFORM = os.environ.setdefault("JAX_MPS_TEST_PLATFORM", "mps")
 
@@ -32,6 +33,19 @@ def reference():
     import jax
 
     return jax.devices("cpu")[0]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collect_programs(request):
+    """Where ``JAX_MPS_OP_PROGRAMS`` names a folder: what the tests of ops compile, for scripts/op_coverage.rs."""
+    base, file = os.environ.get("JAX_MPS_OP_PROGRAMS"), Path(request.module.__file__)
+    if not base or not (file.parent.name == "ops" or file.stem == "test_callbacks"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_MPS_DUMP", str(Path(base) / file.stem))
+        patch.setenv("JAX_MPS_DUMP_STAGE", "0-received")
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

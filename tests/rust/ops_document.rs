@@ -54,6 +54,11 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "in some programs `x`, `1` and `abs(x)`: its simplifier assumes that nothing overflows",
     ),
     (
+        "signs of zeros: `tan`, `tanh` and `expm1` of complex numbers",
+        "as C has them: odd, and of conjugates conjugate",
+        "some are lost in its formulas",
+    ),
+    (
         "`max(clamp(low, x, high), low)` where low is above high",
         "computed as it stands: low",
         "its simplifier leaves the max out: high",

@@ -1,26 +1,41 @@
 //! Convolution by MLX's own function: for GPUs, where it has kernels for 1 to 3 dimensions of real floats.
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use super::geometry::Geometry;
 use super::windows::reverse;
-use crate::mlx::{self, Array, ConvParameters, Stream};
+use crate::mlx::{self, Array, ConvParameters, ConvolvedDimension, Dtype, NativeConvolution, Stream};
 
 /// The ready parameters of all calls: operands become `[batch, spatial…, feature]`.
 pub(super) struct Library {
+    dtype: Dtype,
     crop: Option<(Vec<i32>, Vec<i32>)>,
     reverse: Option<(Vec<i32>, Vec<i32>, Vec<i32>)>,
     lhs_split: Vec<i32>,
     lhs_permutation: Vec<i32>,
     lhs_shape: Vec<i32>,
     kernel_permutation: Vec<i32>,
+    kernel_shape: Vec<i32>,
     parameters: ConvParameters,
     result_permutation: Vec<i32>,
+    /// Whether MLX can run it, where only running it tells.
+    runs: Option<OnceLock<bool>>,
 }
 
 impl Library {
-    /// Plans the calls; None where MLX has no such convolution.
-    pub fn new(geometry: &Geometry) -> Option<Self> {
+    /// Plans the calls for operands of that dtype; None where MLX has no such convolution, or should not be given it.
+    pub fn new(geometry: &Geometry, dtype: Dtype, native: NativeConvolution) -> Option<Self> {
         let rank = geometry.spatial.len();
+        let dimensions = geometry.spatial.iter().map(|spatial| ConvolvedDimension {
+            input_dilation: spatial.lhs_dilation,
+            kernel_dilation: spatial.rhs_dilation,
+            window: spatial.window,
+            result: spatial.output,
+        });
+        if !native.takes(dimensions) {
+            return None;
+        }
         if !(1..=3).contains(&rank) || (geometry.groups > 1 && rank == 3) {
             return None;
         }
@@ -46,6 +61,9 @@ impl Library {
         let mut kernel_permutation = vec![geometry.kernel_output as i32];
         kernel_permutation.extend(geometry.spatial.iter().map(|spatial| spatial.kernel_axis as i32));
         kernel_permutation.push(geometry.kernel_input as i32);
+        let mut kernel_shape = vec![geometry.groups * geometry.outputs];
+        kernel_shape.extend(geometry.spatial.iter().map(|spatial| spatial.window));
+        kernel_shape.push(geometry.inputs);
         let mut result_permutation = vec![0; rank + 2];
         result_permutation[geometry.output_batch] = 0;
         result_permutation[geometry.output_feature] = rank as i32 + 1;
@@ -57,12 +75,14 @@ impl Library {
         };
         let ints = |sizes: &[i64]| sizes.iter().map(|&size| size as i32).collect::<Vec<i32>>();
         Some(Self {
+            dtype,
             crop,
             reverse: reverse(geometry),
             lhs_split: ints(&lhs_split),
             lhs_permutation,
             lhs_shape: ints(&lhs_shape),
             kernel_permutation,
+            kernel_shape: ints(&kernel_shape),
             parameters: ConvParameters {
                 stride: each(|spatial| spatial.stride),
                 padding_low: each(|spatial| spatial.low),
@@ -73,7 +93,55 @@ impl Library {
                 flip: false,
             },
             result_permutation,
+            runs: None,
         })
+    }
+
+    /// The same, for a backend where only an evaluation tells whether MLX can run it.
+    pub fn where_it_runs(self) -> Self {
+        Self { runs: Some(OnceLock::new()), ..self }
+    }
+
+    /// Whether MLX can run it. Where only an evaluation tells, the first call convolves zeros and waits for them, apart from
+    /// the program's own arrays: an evaluation that fails takes with it whatever is evaluated in it.
+    ///
+    /// # Errors
+    /// Memory that is short.
+    pub fn runs(&self, stream: Stream) -> mlx::Result<bool> {
+        let Some(known) = &self.runs else { return Ok(true) };
+        if let Some(&runs) = known.get() {
+            return Ok(runs);
+        }
+        let runs = match self.convolve_zeros(stream) {
+            Ok(()) => true,
+            Err(error) if error.is_out_of_memory() => return Err(error),
+            Err(error) => {
+                let (lhs, kernel, dtype) = (&self.lhs_shape, &self.kernel_shape, self.dtype);
+                tracing::info!(?lhs, ?kernel, ?dtype, %error, "convolution by windows and a product of matrices");
+                false
+            }
+        };
+        Ok(*known.get_or_init(|| runs))
+    }
+
+    /// Operands may start anywhere in memory that others share, and cuDNN's plans depend on their alignment: both those at
+    /// the start of an allocation, and those one element behind it.
+    fn convolve_zeros(&self, stream: Stream) -> mlx::Result<()> {
+        for offset in [0, 1] {
+            let zeros = |shape: &[i32]| {
+                let size = shape.iter().try_fold(1i32, |size, &each| size.checked_mul(each));
+                let Some(size) = size.filter(|&size| size < i32::MAX) else {
+                    return mlx::zeros(shape, self.dtype, stream);
+                };
+                let zeros = mlx::contiguous(&mlx::zeros(&[size + offset], self.dtype, stream)?, stream)?;
+                stream.evaluate(&[&zeros])?;
+                mlx::reshape(&mlx::slice(&zeros, &[offset], &[size + offset], &[1], stream)?, shape, stream)
+            };
+            let result =
+                mlx::conv_general(&zeros(&self.lhs_shape)?, &zeros(&self.kernel_shape)?, &self.parameters, stream)?;
+            stream.evaluate(&[&result])?;
+        }
+        Ok(())
     }
 
     /// Convolves operands of one dtype, into that dtype.

@@ -33,7 +33,7 @@ const MOST: i64 = 64;
 
 impl Phases {
     /// Plans the calls; None where there is nothing to win.
-    pub fn new(geometry: &Geometry, result: Dtype) -> Option<Self> {
+    pub fn new(geometry: &Geometry, result: Dtype, chunk: i64) -> Option<Self> {
         let dilations: Vec<i64> = geometry
             .spatial
             .iter()
@@ -53,7 +53,7 @@ impl Phases {
                         phase
                     })
                     .collect();
-                Phase::new(geometry, &dilations, &phase)
+                Phase::new(geometry, &dilations, &phase, chunk)
             })
             .collect();
         Some(Self {
@@ -87,7 +87,7 @@ impl Phases {
 
 impl Phase {
     /// None where the phase meets no element: its results stay zero.
-    fn new(geometry: &Geometry, dilations: &[i64], phase: &[i64]) -> Option<Self> {
+    fn new(geometry: &Geometry, dilations: &[i64], phase: &[i64], chunk: i64) -> Option<Self> {
         let mut sub = geometry.clone();
         let whole = |shape: &[i64]| -> Slice {
             (vec![0; shape.len()], shape.iter().map(|&size| size as i32).collect(), vec![1; shape.len()])
@@ -127,6 +127,6 @@ impl Phase {
             output.0[spatial.output_axis] = phase as i32;
             output.2[spatial.output_axis] = dilation as i32;
         }
-        Some(Self { kernel, windows: Windows::new(&sub), output })
+        Some(Self { kernel, windows: Windows::new(&sub, chunk), output })
     }
 }

@@ -4,16 +4,41 @@ use std::collections::HashMap;
 
 use super::super::testing::{Builder, bytes, f32s, tensor};
 use super::super::{Context, LowerError};
-use crate::mlx::{self, Array, DeviceKind, Stream};
-use crate::program::{Convolution, ElementType, OpKind, Program};
+use super::geometry::Geometry;
+use super::library::Library;
+use crate::mlx::{self, Array, Backend, DeviceKind, Dtype, NativeConvolution, Stream};
+use crate::program::{Convolution, ElementType, Op, OpKind, Program};
 
 /// Runs one convolution; operands of exactly representable integers, in the elements' storage.
 fn run(
     attributes: &Convolution,
     types: [(ElementType, &[i64]); 3],
     operands: [Vec<u8>; 2],
-    library: bool,
+    native: NativeConvolution,
 ) -> Result<Vec<u8>, LowerError> {
+    let lowered = in_context(attributes, types, |context, op| super::lower(context, op, native))?;
+    // CUDA's played part refuses what CUDA is not to be given.
+    let stream = match native {
+        NativeConvolution::WherePlanned => Stream::playing(Backend::Cuda)?,
+        NativeConvolution::Never | NativeConvolution::Always => Stream::get(DeviceKind::Cpu)?,
+    };
+    let arrays = [0, 1].map(|index| {
+        let shape = super::shape_i32(types[index].1).unwrap();
+        Array::from_bytes(&operands[index], &shape, super::storage(types[index].0).unwrap()).unwrap()
+    });
+    let result = (lowered.kernel)(&[&arrays[0], &arrays[1]], stream)?.remove(0);
+    assert_eq!(result.shape(), super::shape_i32(types[2].1).unwrap());
+    assert_eq!(Some(result.dtype()), super::storage(types[2].0));
+    let result = mlx::contiguous(&result, stream)?;
+    stream.evaluate(&[&result])?;
+    Ok(result.as_bytes()?.to_vec())
+}
+
+fn in_context<T>(
+    attributes: &Convolution,
+    types: [(ElementType, &[i64]); 3],
+    call: impl FnOnce(&Context<'_>, &Op) -> T,
+) -> T {
     let mut builder = Builder::default();
     let a = builder.argument(tensor(types[0].0, types[0].1));
     let b = builder.argument(tensor(types[1].0, types[1].1));
@@ -25,21 +50,10 @@ fn run(
         function: &builder.function,
         constants: &constants,
         captures: Vec::new(),
-        capabilities: mlx::Backend::Cpu.capabilities(false),
+        capabilities: Backend::Cpu.capabilities(false),
         scalar: false,
     };
-    let lowered = super::lower(&context, &op, library)?;
-    let stream = Stream::get(DeviceKind::Cpu)?;
-    let arrays = [0, 1].map(|index| {
-        let shape = super::shape_i32(types[index].1).unwrap();
-        Array::from_bytes(&operands[index], &shape, super::storage(types[index].0).unwrap()).unwrap()
-    });
-    let result = (lowered.kernel)(&[&arrays[0], &arrays[1]], stream)?.remove(0);
-    assert_eq!(result.shape(), super::shape_i32(types[2].1).unwrap());
-    assert_eq!(Some(result.dtype()), super::storage(types[2].0));
-    let result = mlx::contiguous(&result, stream)?;
-    stream.evaluate(&[&result])?;
-    Ok(result.as_bytes()?.to_vec())
+    call(&context, &op)
 }
 
 /// All indices of a shape, in row-major order.
@@ -182,7 +196,7 @@ fn integers(dice: &mut Dice, shape: &[i64]) -> Vec<f64> {
     (0..shape.iter().product::<i64>()).map(|_| (dice.roll(9) - 4) as f64).collect()
 }
 
-fn check_many(count: usize, library: bool) {
+fn check_many(count: usize, native: NativeConvolution) {
     let mut dice = Dice(7);
     let mut with_elements = 0;
     for case in 0..count {
@@ -191,7 +205,7 @@ fn check_many(count: usize, library: bool) {
         let expected = reference(&attributes, [&shapes[0], &shapes[1], &shapes[2]], &lhs, &kernel);
         let single = |values: &[f64]| bytes(&values.iter().map(|&value| value as f32).collect::<Vec<f32>>());
         let types = shapes.each_ref().map(|shape| (ElementType::F32, &shape[..]));
-        let result = run(&attributes, types, [single(&lhs), single(&kernel)], library).unwrap();
+        let result = run(&attributes, types, [single(&lhs), single(&kernel)], native).unwrap();
         assert_eq!(
             f32s(&result).iter().map(|&x| f64::from(x)).collect::<Vec<f64>>(),
             expected,
@@ -204,12 +218,40 @@ fn check_many(count: usize, library: bool) {
 
 #[test]
 fn windows_match_the_sum() {
-    check_many(1500, false);
+    check_many(1500, NativeConvolution::Never);
 }
 
 #[test]
 fn library_matches_the_sum() {
-    check_many(1500, true);
+    check_many(1500, NativeConvolution::Always);
+}
+
+/// CUDA: what has a plan goes to MLX, all else takes the other ways.
+#[test]
+fn cuda_matches_the_sum() {
+    check_many(600, NativeConvolution::WherePlanned);
+}
+
+/// MLX on CUDA: "graph.build() failed: No execution plans support the graph" at the evaluation of a convolution for which
+/// cuDNN has nothing, such as the gradient by the kernel of a strided one (0.32.4, f32 without TF32).
+#[test]
+fn convolutions_without_a_plan_take_another_way() {
+    let stream = Stream::playing(Backend::Cuda).unwrap();
+    let library = |attributes: &Convolution, shapes: [&[i64]; 3]| {
+        in_context(attributes, shapes.map(|shape| (ElementType::F32, shape)), |context, op| {
+            let geometry = Geometry::new(context, op, attributes).unwrap();
+            Library::new(&geometry, Dtype::Float32, NativeConvolution::Always).unwrap()
+        })
+    };
+    let forward = library(&plain(), [&[1, 3, 1], &[2, 1, 1], &[1, 2, 1]]);
+    let gradient = Convolution { rhs_dilation: vec![2], ..plain() };
+    let gradient = library(&gradient, [&[1, 9, 1], &[4, 1, 1], &[1, 3, 1]]);
+    // Without the question it is taken for granted, and fails.
+    assert!(gradient.runs(stream).unwrap());
+    let gradient = gradient.where_it_runs();
+    assert!(!gradient.runs(stream).unwrap() && !gradient.runs(stream).unwrap());
+    let forward = forward.where_it_runs();
+    assert!(forward.runs(stream).unwrap() && forward.runs(stream).unwrap());
 }
 
 /// One dimension, plain.
@@ -241,7 +283,7 @@ fn every_element_type() {
     let shapes: [&[i64]; 3] = [&[1, 3, 1], &[2, 1, 1], &[1, 2, 1]];
     let with = |element: ElementType, result: ElementType, lhs: Vec<u8>, kernel: Vec<u8>| {
         let types = [(element, shapes[0]), (element, shapes[1]), (result, shapes[2])];
-        run(&plain(), types, [lhs, kernel], false).unwrap()
+        run(&plain(), types, [lhs, kernel], NativeConvolution::Never).unwrap()
     };
     assert_eq!(with(ElementType::I32, ElementType::I32, bytes(&[1i32, 2, 3]), bytes(&[1i32, -1])), bytes(&[-1i32, -1]));
     assert_eq!(
@@ -276,12 +318,13 @@ fn depthwise_integers() {
     let kernel = bytes(&[1i8, 2, 3, 4, 1, 0, -1, 5]);
     // Feature 0: [100, 50, 3] with [1, 1] and [2, 0]; feature 1: [1, 2, -4] with [3, -1] and [4, 5].
     let expected = bytes(&[-106i8, -56, 1, 14, 53, 100, 10, -12]);
-    assert_eq!(run(&attributes, types, [lhs, kernel], false).unwrap(), expected);
+    assert_eq!(run(&attributes, types, [lhs, kernel], NativeConvolution::Never).unwrap(), expected);
     // So many that floats are chosen: 7 · 100 · 100 is more than a byte, and wraps.
     let attributes = Convolution { padding: vec![(3, 3)], ..attributes };
     let shapes: [&[i64]; 3] = [&[1, 9000, 2], &[7, 1, 4], &[1, 9000, 4]];
     let types = shapes.map(|shape| (ElementType::I8, shape));
-    let result = run(&attributes, types, [bytes(&[100i8; 18000]), bytes(&[100i8; 28])], false).unwrap();
+    let result =
+        run(&attributes, types, [bytes(&[100i8; 18000]), bytes(&[100i8; 28])], NativeConvolution::Never).unwrap();
     assert_eq!(result[10_000] as i8, 70_000i32 as i8);
 }
 
@@ -289,7 +332,7 @@ fn depthwise_integers() {
 fn shapes_that_do_not_fit_are_invalid() {
     let types: [(ElementType, &[i64]); 3] =
         [(ElementType::F32, &[1, 3, 1]), (ElementType::F32, &[2, 1, 1]), (ElementType::F32, &[1, 3, 1])];
-    let outcome = run(&plain(), types, [vec![0; 12], vec![0; 8]], false);
+    let outcome = run(&plain(), types, [vec![0; 12], vec![0; 8]], NativeConvolution::Never);
     assert!(matches!(outcome, Err(LowerError::Invalid(_))));
 }
 
@@ -300,7 +343,8 @@ fn rows_are_cut_in_chunks() {
     let shapes: [&[i64]; 3] = [&[40, LONG as i64, 1], &[4, 1, 1], &[40, LONG as i64 - 3, 1]];
     let lhs: Vec<f32> = (0..40 * LONG).map(|index| (index % 13) as f32).collect();
     let types = shapes.map(|shape| (ElementType::F32, shape));
-    let result = f32s(&run(&plain(), types, [bytes(&lhs), bytes(&[1f32, 2., 3., 4.])], false).unwrap());
+    let result =
+        f32s(&run(&plain(), types, [bytes(&lhs), bytes(&[1f32, 2., 3., 4.])], NativeConvolution::Never).unwrap());
     for (position, &value) in result.iter().enumerate() {
         let (image, index) = (position / (LONG - 3), position % (LONG - 3));
         let first = image * LONG + index;
@@ -315,7 +359,8 @@ fn rows_are_cut_in_chunks() {
     let lhs: Vec<f32> = (0..5 * LONG).map(|index| (index % 13) as f32).collect();
     // Ones: sums of integers below 2^24 are exact in any order.
     let types = shapes.map(|shape| (ElementType::F32, shape));
-    let result = f32s(&run(&attributes, types, [bytes(&lhs), bytes(&[1f32; LONG - 3])], false).unwrap());
+    let result =
+        f32s(&run(&attributes, types, [bytes(&lhs), bytes(&[1f32; LONG - 3])], NativeConvolution::Never).unwrap());
     for (position, &value) in result.iter().enumerate() {
         let (image, index) = (position / 4, position % 4);
         let sum: f32 = (index..index + LONG - 3).map(|offset| lhs[offset * 5 + image]).sum();

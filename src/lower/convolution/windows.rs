@@ -8,10 +8,6 @@ use super::geometry::{Geometry, Spatial};
 use crate::lower::dot_general::product::{MatrixProduct, swap_last};
 use crate::mlx::{self, Array, Stream};
 
-/// Elements of the matrix of windows that are laid out at a time: few enough to stay in a cache, and for the allocator to
-/// reuse the memory instead of mapping fresh pages.
-const CHUNK: i64 = 1 << 20;
-
 /// The ready parameters of all calls.
 pub(super) struct Windows {
     crop: Option<(Vec<i32>, Vec<i32>)>,
@@ -62,8 +58,9 @@ enum Axis {
 }
 
 impl Windows {
-    /// Plans the calls. The result must have elements, and the operands too.
-    pub fn new(geometry: &Geometry) -> Self {
+    /// Plans the calls. The result must have elements, and the operands too. About `chunk` elements of the matrix of windows
+    /// are laid out at a time.
+    pub fn new(geometry: &Geometry, chunk: i64) -> Self {
         let rank = geometry.lhs_shape.len();
         let grouped = geometry.groups > 1;
         let mut padded = geometry.lhs_shape.clone();
@@ -174,7 +171,7 @@ impl Windows {
             _ => geometry.output_batch,
         };
         let per_slice: i64 = view.iter().filter(|&&axis| axis != cut).map(|&axis| size(axis)).product();
-        let step = (CHUNK / per_slice.max(1)).clamp(1, size(cut).max(1));
+        let step = (chunk / per_slice.max(1)).clamp(1, size(cut).max(1));
         let mut chunks = Vec::new();
         let mut done = 0;
         while done < size(cut) {

@@ -128,7 +128,8 @@ fn set(
     let last = mlx::maximum(&last, &Array::scalar(0i32)?, stream)?;
     let last_starts = starts.iter().map(|start| mlx::take(start, &last, 0, stream)).collect::<mlx::Result<Arrays>>()?;
     let indices: smallvec::SmallVec<[&Array; 4]> = last_starts.iter().collect();
-    let present = mlx::gather(operand, &indices, &geometry.indexing.axes, &geometry.indexing.window, stream)?;
+    let reader = if indices.len() <= stream.capabilities().index_arrays { stream } else { Stream::cpu()? };
+    let present = mlx::gather(operand, &indices, &geometry.indexing.axes, &geometry.indexing.window, reader)?;
     let update = mlx::take(updates, &last, 0, stream)?;
     let found = mlx::reshape(&found, &vec![1; geometry.updates.len()], stream)?;
     let replacement = mlx::select(&found, &update, &present, stream)?;

@@ -156,6 +156,12 @@ impl Order {
         let key = key.clone();
         Some(Lowered::one(move |inputs, stream| {
             let operand = mlx::contiguous(inputs[0], stream)?;
+            // Metal's library has no kernels that sort bool; the bytes of bool order alike.
+            if operand.dtype() == Dtype::Bool {
+                let bytes = mlx::sort(&mlx::view(&operand, Dtype::Uint8, stream)?, axis, stream)?;
+                let sorted = mlx::view(&bytes, Dtype::Bool, stream)?;
+                return if key.descending { reversed(&sorted, axis, stream) } else { Ok(sorted) };
+            }
             let sorted = match key.kind {
                 Kind::Plain => mlx::sort(&operand, axis, stream)?,
                 Kind::TotalOrder => {

@@ -6,6 +6,7 @@ use pjrt_sys::*;
 
 use super::super::abi::*;
 use super::super::layout;
+use super::executables::run;
 use super::{Buffer, Client, Failure, call, destroy_event, is_ready};
 use crate::runtime::Code;
 
@@ -66,41 +67,96 @@ fn every_type_comes_back() {
     }
 }
 
+/// (tensor<8192xf32>, donated, tensor<8192xf32>) -> tensor<8192xf32>: (x + y) * x.
+const PAGES: &[u8] = include_bytes!("../../../tests/data/pjrt/pages.mlirbc");
+
+/// Whole pages of a test.
+struct Pages(*mut u8);
+
+impl Pages {
+    const BYTES: usize = 32 << 10;
+    const LAYOUT: std::alloc::Layout = match std::alloc::Layout::from_size_align(Self::BYTES, 16 << 10) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a power of two"),
+    };
+
+    fn filled(number: f32) -> Self {
+        // SAFETY: the layout is not empty.
+        let mut pages = Self(unsafe { std::alloc::alloc_zeroed(Self::LAYOUT) });
+        pages.numbers().fill(number);
+        pages
+    }
+
+    fn numbers(&mut self) -> &mut [f32] {
+        // SAFETY: aligned memory of so many bytes, all of them set, and owned by this value.
+        unsafe { std::slice::from_raw_parts_mut(self.0.cast::<f32>(), Self::BYTES / 4) }
+    }
+
+    /// A buffer of these pages, lent for its life, and the event of their return.
+    fn lend(&self, client: &Client) -> (Buffer, *mut PJRT_Event) {
+        let dims = [i64::try_from(Self::BYTES / 4).unwrap()];
+        let args = call!(
+            PJRT_Client_BufferFromHostBuffer,
+            PJRT_Client_BufferFromHostBuffer_Args {
+                client: client.0,
+                data: self.0.cast_const().cast(),
+                type_: F32,
+                dims: dims.as_ptr(),
+                num_dims: 1,
+                host_buffer_semantics: PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableZeroCopy,
+                memory: client.memories()[0],
+            }
+        )
+        .unwrap();
+        (Buffer(args.buffer), args.done_with_host_buffer)
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout; the tests drop it after all buffers.
+        unsafe { std::alloc::dealloc(self.0, Self::LAYOUT) };
+    }
+}
+
 /// Whole pages that the caller lends are copied, unless the user allows to read them in place
-/// (`test_metal.py::test_lent_memory…`): the caller may have them back at once.
+/// (`test_metal.py::test_lent_memory…`); the caller learns when they are done with, and what programs compute never lands
+/// in them: neither where the buffer lives on, nor where it is donated, nor where it is deleted while the program has the
+/// last reference.
 #[test]
 fn lent_memory_is_read_only_and_given_back() {
-    const PAGE: usize = 16 << 10;
     let client = Client::new();
-    let layout = std::alloc::Layout::from_size_align(2 * PAGE, PAGE).unwrap();
-    // SAFETY: the layout is not empty; the memory is freed at the end.
-    let memory = unsafe { std::alloc::alloc_zeroed(layout) };
-    let count = 2 * PAGE / 4;
-    // SAFETY: aligned memory of so many numbers, all of them set.
-    let numbers = unsafe { std::slice::from_raw_parts_mut(memory.cast::<f32>(), count) };
-    numbers.fill(3.);
-    let dims = [i64::try_from(count).unwrap()];
-    let args = call!(
-        PJRT_Client_BufferFromHostBuffer,
-        PJRT_Client_BufferFromHostBuffer_Args {
-            client: client.0,
-            data: memory.cast_const().cast(),
-            type_: F32,
-            dims: dims.as_ptr(),
-            num_dims: 1,
-            host_buffer_semantics: PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableZeroCopy,
-            memory: client.memories()[0],
-        }
-    )
-    .unwrap();
-    let buffer = Buffer(args.buffer);
-    assert!(buffer.read::<f32>().unwrap().iter().all(|&number| number == 3.));
-    drop(buffer);
-    assert!(is_ready(args.done_with_host_buffer), "nobody reads the memory any more");
-    destroy_event(args.done_with_host_buffer);
-    assert!(numbers.iter().all(|&number| number == 3.));
-    // SAFETY: allocated above with this layout; nobody uses it any more.
-    unsafe { std::alloc::dealloc(memory, layout) };
+    let loaded = client.compile(PAGES, &[], "mlir").unwrap();
+    let (mut threes, mut fives) = (Pages::filled(3.), Pages::filled(5.));
+    let (x, x_returned) = threes.lend(&client);
+    let (y, y_returned) = fives.lend(&client);
+    let is = |buffer: &Buffer, expected: f32| buffer.read::<f32>().unwrap().iter().all(|&number| number == expected);
+    assert!(is(&x, 3.) && is(&y, 5.));
+    // Kept, then donated.
+    let kept = run(&loaded, &[x.0, y.0], &[0]).unwrap();
+    assert!(is(&kept, 24.) && is(&x, 3.) && is(&y, 5.));
+    let donated = run(&loaded, &[x.0, y.0], &[]).unwrap();
+    assert!(x.is_deleted());
+    let chained = run(&loaded, &[donated.0, y.0], &[]).unwrap();
+    y.delete();
+    assert!(is(&chained, 29. * 24.));
+    drop((x, y, kept, donated, chained));
+    for returned in [x_returned, y_returned] {
+        assert!(is_ready(returned), "nobody reads the memory any more");
+        destroy_event(returned);
+    }
+    assert!(threes.numbers().iter().all(|&number| number == 3.));
+    assert!(fives.numbers().iter().all(|&number| number == 5.));
+    // Theirs again: what was made of them does not change with them.
+    let (x, x_returned) = threes.lend(&client);
+    let y = client.buffer(F32, &[8192], &vec![1_f32; 8192]);
+    let result = run(&loaded, &[x.0, y.0], &[]).unwrap();
+    assert!(is(&result, 12.));
+    drop(x);
+    assert!(is_ready(x_returned));
+    destroy_event(x_returned);
+    threes.numbers().fill(7.);
+    assert!(is(&result, 12.));
 }
 
 #[test]

@@ -3,9 +3,12 @@
 import functools
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from ops.harness import BOOL, INEXACT, INTEGERS, Case, full_range, normal, suite
+from ops.harness import (
+    BOOL, COMPLEX, FLOATS, INEXACT, INTEGERS, Case, fixed, full_range, normal, suite, uniform,
+)  # fmt: skip
 
 # name, shapes of both sides, ((contracting left, right), (batch left, right))
 FORMS = [
@@ -33,6 +36,11 @@ def contract(left, right, numbers, **options):
     return lax.dot_general(left, right, numbers, **options)
 
 
+def halves(*shape):
+    """Multiples of 0.5, whose sums of products are exact in every type."""
+    return lambda generator, dtype: (generator.integers(-3, 4, shape) / 2).astype(dtype)
+
+
 CASES = [
     *(
         Case(name, functools.partial(contract, numbers=numbers), [normal(*left), normal(*right)],
@@ -50,6 +58,24 @@ CASES = [
             ("float32", ("int8", "bfloat16", "float16")),
         ]
     ),
+    # XLA multiplies in the operands' type, rounds to it, and converts.
+    *(
+        Case(f"floats_preferred_{preferred}_{name}",
+             lambda x, y, preferred=preferred: lax.dot(x, y, preferred_element_type=preferred),
+             [uniform(-40, 300, *left), uniform(-3, 9, *right)], FLOATS)
+        for preferred in ("int32", "int8", "uint8", "uint32", "bool")
+        for name, left, right in [("one", (1,), (1,)), ("outer", (7, 1), (1, 5)), ("empty", (3, 0), (0, 2))]
+    ),
+    Case("floats_preferred_int32_exact_sums",
+         lambda x, y: lax.dot(x, y, preferred_element_type="int32"), [halves(30, 40), halves(40, 20)], FLOATS),
+    Case("floats_preferred_int32_out_of_range",
+         lambda x, y: lax.dot(x, y, preferred_element_type="int32"),
+         [fixed([[1e20], [-1e20], [np.nan], [3e4]]), fixed([[1.0, 3e4]])], FLOATS),
+    Case("complex_preferred_float32",
+         lambda x, y: lax.dot(x, y, preferred_element_type="float32"), [normal(3, 5), normal(5, 4)], COMPLEX,
+         accumulates=True),
+    Case("complex_preferred_int32",
+         lambda x, y: lax.dot(x, y, preferred_element_type="int32"), [halves(3, 5), halves(5, 4)], COMPLEX),
     Case("preferred_int32_full_range",
          lambda x, y: lax.dot(x, y, preferred_element_type="int32"),
          [full_range(3, 300), full_range(300, 4)], ("int8", "uint8")),

@@ -42,6 +42,13 @@ CASES = [
              [normal(*half(shape))], ("complex64",), gradient=True, accumulates=True)
         for shape, rank in SHAPES
     ),
+    # A length of 0 for one bin or none, which MLX is never asked for.
+    Case("irfft_of_one_bin", lambda x: jnp.fft.irfft(x), [normal(3, 1)], ("complex64",)),
+    Case("irfft_of_one_bin_in_two_dimensions", lambda x: jnp.fft.irfft2(x), [normal(3, 1)], ("complex64",)),
+    Case("hfft_of_one_bin", lambda x: jnp.fft.hfft(x), [normal(1)], ("complex64",)),
+    Case("irfft_no_bins", lambda x: lax.fft(x, "IRFFT", (0,)), [normal(3, 0)], ("complex64",)),
+    Case("fft_no_elements", lambda x: (lax.fft(x, "FFT", (0,)), lax.fft(x, "IFFT", (3, 0))), [normal(3, 0)],
+         ("complex64",)),
     Case("fft_empty_batch", lambda x: jnp.fft.fft(x), [normal(0, 4)], ("complex64",)),
     Case("fft_padded_and_cropped", lambda x: (jnp.fft.fft(x, 12), jnp.fft.fft(x, 5)), [normal(2, 8)],
          ("complex64",), accumulates=True),

@@ -104,6 +104,12 @@ CASES = [
     Case("int4", lambda x, i: x[i], [full_range(5, 3), fixed([4, 0, -2], "int32")], INT4),
     Case("boolean_mask_where", lambda x, m: jnp.where(m, x, 0), [normal(4), normal(4, dtype="bool")],
          FEW),
+    # Metal's kernels have buffers for 11 index arrays.
+    *(
+        Case(f"index_arrays_{count}", lambda x, i: x[tuple(jnp.roll(i, n) for n in range(x.ndim))],
+             [normal(*[2] * count), fixed([0, 1, 1, 0, 1], "int32")], FEW, gradient=count == 12)
+        for count in (11, 12, 13)
+    ),
     Case("many_indices", lambda x, i: jnp.take(x, i, axis=0), [normal(50, 3), uniform(0, 49, 300, dtype="int32")],
          ("float32",), gradient=True),
 ]  # fmt: skip

@@ -127,6 +127,16 @@ CASES = [
     Case("empty_operand", lambda x, u: x.at[jnp.zeros(2, jnp.int32)].add(u, mode="drop"),
          [normal(0, 3), normal(2, 3)], ("float32",)),
     Case("scalar_set", lambda x, u: x.at[()].set(u), [normal(), normal()], FEW, gradient=True),
+    # Metal's kernels have buffers for 11 index arrays; windows out of bounds are read as well.
+    *(
+        Case(f"index_arrays_{count}_{body}",
+             lambda x, i, u, body=body: getattr(
+                 x.at[tuple(jnp.roll(i, n) for n in range(x.ndim))], body)(u, mode="drop"),
+             [normal(*[2] * count), fixed([0, 1, 5, 0, 1], "int32"), normal(5)], FEW,
+             gradient=body == "add", accumulates=True)
+        for count in (11, 12, 13)
+        for body in ("set", "add", "max")
+    ),
     Case("unsigned_indices", lambda x, i, u: x.at[i].add(u, mode="drop"),
          [normal(4), fixed([0, 3, 2**32 - 1], "uint32"), normal(3)], FEW),
     Case("small_indices", lambda x, i, u: x.at[i].add(u, mode="drop"),

@@ -54,6 +54,18 @@ def small_numbers(*shape):
     return make
 
 
+def recast(small, other, x):
+    """The bits of one type of integers as another, of another width or of none."""
+    return lax.convert_element_type(lax.bitcast_convert_type(lax.convert_element_type(x, small), other), jnp.int32)
+
+
+def product(small, preferred, x, y):
+    narrow = (lax.convert_element_type(each, small) for each in (x, y))
+    return lax.dot(*narrow, preferred_element_type=preferred)
+
+
+WIDTHS = {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int16": 16, "uint32": 32}
+
 ARITHMETIC = {
     "add": jnp.add, "multiply": jnp.multiply, "divide": jnp.divide, "maximum": jnp.maximum,
     "less": jnp.less, "equal": jnp.equal,
@@ -109,6 +121,21 @@ CASES = [
              [full_range(64, dtype="int32"), full_range(64, dtype="int32")], ("int32",))
         for small in SMALL_INTEGERS
         for name, function in INTEGER_ARITHMETIC.items()
+    ),
+    *(
+        Case(f"{small}_as_{other}", functools.partial(recast, small, other),
+             [full_range(3, 5, max(1, WIDTHS[other] // WIDTHS[small]), dtype="int32")] if WIDTHS[other] > WIDTHS[small]
+             else [full_range(3, 5, dtype="int32")], ("int32",))
+        for small in WIDTHS
+        for other in WIDTHS
+        if small != other and min(WIDTHS[small], WIDTHS[other]) < 8
+    ),
+    # 448 + 1 is 448, and 448² is NaN, as float8_e4m3fn.
+    *(
+        Case(f"product_of_{small}_in_{preferred}", functools.partial(product, small, preferred),
+             [fixed([[1.5, 2.0], [-3.0, 0.5], [448.0, 1.0], [0.0, -0.0]]), fixed([[1.0, 448.0], [1.0, 1.0]])])
+        for small in ("float8_e4m3fn", "float8_e5m2")
+        for preferred in ("int32", "uint8", "bool")
     ),
     *(
         Case(f"empty_{small}", functools.partial(through, small), [small_numbers(0, 2)])

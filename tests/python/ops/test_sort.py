@@ -38,7 +38,7 @@ CASES = [
          [distinct(6, 2), normal(6, 2)], FEW),
     Case("argsort", lambda x: jnp.argsort(x, axis=1), [normal(3, 9)], (*FEW, "uint8", "bool", "float16")),
     Case("argsort_descending", lambda x: jnp.argsort(x, descending=True), [normal(9)], (*FEW, "int8")),
-    Case("sort_descending", lambda x: jnp.sort(x, descending=True), [normal(9)], (*FEW, "uint8")),
+    Case("sort_descending", lambda x: jnp.sort(x, descending=True), [normal(9)], (*FEW, "uint8", "bool")),
     Case("lexsort", lambda a, b: jnp.lexsort((a, b)), [normal(20), normal(20)], ("int32", "float32")),
     Case("top_k", lambda x: lax.top_k(x, 3), [distinct(4, 9)],
          ("float32", "bfloat16", "int32", "uint8", "int8"), gradient=True),
