@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import os
 import pathlib
 import threading
 import time
@@ -23,6 +22,7 @@ class Campaign:
         self.counts: collections.Counter[str] = collections.Counter()
         self.steps: collections.Counter[str] = collections.Counter()
         self.files: list[pathlib.Path] = []
+        self.said = time.monotonic()
 
     def work(self, seeds: Any, deadline: float) -> None:
         worker = Worker()
@@ -44,6 +44,9 @@ class Campaign:
         with self.lock:
             self.counts[status] += 1
             self.steps.update(answer.get("steps", ()))
+            if time.monotonic() > self.said + 60:
+                self.said = time.monotonic()
+                print(self.summary(), flush=True)
         if status in FINDINGS:
             self.keep(worker, seed, answer)
 

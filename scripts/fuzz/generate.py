@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 
 import jax
 
@@ -24,7 +25,8 @@ def generate(seed: int, x64: bool | None = None) -> Program:
     mode = choose.choices(list(MODES), list(MODES.values()))[0]
     host = choose.random() < 0.3
     length = choose.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10))
-    with jax.enable_x64(wide):
+    with jax.enable_x64(wide), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         builder = Builder(choose.getrandbits(64), wide)
         attempts = 0
         while len(builder.steps) < length and attempts < 20 * length + 20:

@@ -3,10 +3,9 @@
 What is asked first is strict: bits of integers and moved data, the tolerance of tests/python/ops/harness.py for floats.
 Where that fails, the reference is looked at more closely, for it is not the only right answer:
 
-*Sensitivity.* The program is run on XLA:CPU again with noise: each floating-point result of a step is changed by up to
-its tolerance. What moves with that is bounded by how far it moved, and may differ where it flips (an integer that comes
-of a float on the verge, infinity on the verge of overflow). Inputs are never changed, so that data movement,
-comparisons and single functions of inputs have no excuse.
+*Sensitivity.* The program is run on XLA:CPU again with noise on its roundings (`noise`). What moves with that is bounded
+by how far it moved, and may differ where it flips (an integer that comes of a float on the verge, infinity on the verge
+of overflow). Inputs are never changed, so that data movement, comparisons and single functions of inputs have no excuse.
 
 *XLA op by op.* XLA:CPU's answer for the compiled program includes rewrites of its simplifier and, in bfloat16 and
 float16, excess precision. What equals XLA:CPU's own answer without them (op by op, or compiled with
@@ -18,19 +17,22 @@ noise makes either zero or the smallest normal number of them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import ml_dtypes
 import numpy as np
 
-from fuzz import modes
+from fuzz import modes, noise
 from fuzz.harness import TOLERANCE, is_inexact
-from fuzz.program import Program, Step, namespace, rename
+from fuzz.program import Program, namespace
 
 SAMPLES = 8
 """Runs of the reference with noise."""
@@ -103,14 +105,29 @@ def run_on(program: Program, platform: str, extra: dict[str, Any] | None = None)
 
 def judge(program: Program, fault: str | None = None, phase: Callable[[str], None] = lambda _: None) -> Verdict:
     """Compares the two platforms. ``fault``: a function of `lax` that is made wrong on purpose."""
-    os.environ["JAX_MPS_HOST"] = "on" if program.host else "off"
-    with jax.enable_x64(program.x64):
+    with surroundings(program):
         phase("cpu")
         want = run_on(program, "cpu")
         phase("mps")
         got = run_on(program, os.environ["JAX_MPS_TEST_PLATFORM"], {"lax": Faulty(fault)} if fault else None)
         phase("compare")
         return compare(program, got, want)
+
+
+@contextlib.contextmanager
+def surroundings(program: Program) -> Iterator[None]:
+    """Settings of JAX and of the plugin that a program runs with."""
+    before = os.environ.pop("JAX_MPS_HOST", None)
+    if not program.host:
+        os.environ["JAX_MPS_HOST"] = "off"
+    try:
+        with jax.enable_x64(program.x64), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.environ.pop("JAX_MPS_HOST", None)
+        if before is not None:
+            os.environ["JAX_MPS_HOST"] = before
 
 
 class Faulty:
@@ -156,7 +173,7 @@ def excuses(program: Program, got: list, want: list, wrong: list) -> tuple[str, 
     """Looks at the reference more closely: a status if that explains the difference, the references, what is wrong."""
     references = [want]
     comparison = Comparison(program, references)
-    deviations, denormal = noisy(program, want)
+    deviations, denormal = noisy(program)
     comparison.deviations = deviations
     wrong = comparison.wrong(got)
     if not any(np.any(mask) for mask in wrong):
@@ -172,7 +189,7 @@ def excuses(program: Program, got: list, want: list, wrong: list) -> tuple[str, 
     return "", references, wrong
 
 
-def alternatives(program: Program) -> Any:
+def alternatives(program: Program) -> Iterator[Any]:
     """XLA:CPU's answers without rewrites across ops and without excess precision."""
     function = compiled_function(program)
     settings = {"mode": program.mode, "constants": program.constants, "donated": frozenset()}
@@ -184,89 +201,19 @@ def alternatives(program: Program) -> Any:
         yield attempt(lambda: jax.tree.leaves(jax.jit(inner, compiler_options=options)(*placed)))
 
 
-def noisy(program: Program, want: list) -> tuple[list | None, bool]:
+def noisy(program: Program) -> tuple[list | None, bool]:
     """Results of the reference under noise, and whether denormal numbers were on the way."""
     denormal = has_denormals(program)
-    settings = {"mode": program.mode if program.mode != "eager" else "jit", "constants": frozenset()}
-    names = list(program.inputs)
-    lines = [f"def program({', '.join(names)}):"]
-    for step in program.steps:
-        lines += noisy_lines(step)
-    lines.append(f"    return {', '.join(program.outputs)},")
-    results = []
+    settings = {"mode": program.mode, "constants": program.constants}
     with jax.default_device(device("cpu")):
-
-        def seeded(seed: Any, *arguments: Any) -> Any:
-            noise = Noise(seed, denormal)
-            function = compiled_function(program, {"noise": noise}, "\n".join(lines))
-            inputs = dict(zip(names, arguments))
-            closed = program.constants
-            bound = lambda *values: function(*[  # noqa: E731
-                inputs[name] if name in closed else values[program.arguments.index(name)] for name in names
-            ])
-            if program.mode in ("jvp", "grad"):
-                open_arguments = [inputs[name] for name in program.arguments]
-                return modes.derivative(bound, open_arguments, program.mode == "grad")
-            if program.mode == "vmap":
-                return jax.vmap(bound)(*[inputs[name] for name in program.arguments])
-            return bound(*[inputs[name] for name in program.arguments])
-
-        arguments = dict(program.inputs)
-        if program.mode == "vmap":
-            for name in program.arguments:
-                x = program.inputs[name]
-                arguments[name] = np.stack([x, x[(slice(None, None, -1),) * x.ndim]])
-        compiled = jax.jit(seeded)
-        for seed in range(SAMPLES):
-            leaves = attempt(lambda: jax.tree.leaves(compiled(np.uint32(seed), *arguments.values())))
-            if isinstance(leaves, Failure):
-                return None, denormal
-            results.append(leaves)
-    return results, denormal
-
-
-def noisy_lines(step: Step) -> list[str]:
-    """A step with noise: on its results if it rounds, on its operands too if it sums."""
-    expression = step.expression
-    if step.kind == "sum":
-        names = sorted(step.uses)
-        wrapped = {name: f"noise({name}, {index + 1})" for index, name in enumerate(names)}
-        expression = rename(expression, wrapped)
-    line = f"    {', '.join(step.targets)} = {expression}"
-    if step.kind == "move":
-        return [line]
-    return [line, *(f"    {target} = noise({target}, {17 + index})" for index, target in enumerate(step.targets))]
-
-
-class Noise:
-    """Changes an array by up to its tolerance, by numbers that follow from a seed."""
-
-    def __init__(self, seed: Any, denormals: bool) -> None:
-        self.seed, self.denormals, self.count = seed, denormals, 0
-
-    def __call__(self, x: Any, salt: int) -> Any:
-        jnp, lax = jax.numpy, jax.lax
-        x = jnp.asarray(x)
-        if x.dtype.name not in TOLERANCE or x.size == 0:
-            return x
-        if jnp.issubdtype(x.dtype, jnp.complexfloating):
-            return lax.complex(self(lax.real(x), salt), self(lax.imag(x), salt + 1))
-        self.count += 1
-        bits = lax.iota(np.uint32, x.size) * np.uint32(2654435761) + np.uint32(977 * self.count + salt)
-        bits = bits + self.seed * np.uint32(40503)
-        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-            bits = (bits ^ (bits >> np.uint32(shift))) * np.uint32(factor)
-        bits = bits ^ (bits >> np.uint32(16))
-        amplitude = TOLERANCE[x.dtype.name].value
-        levels = (bits & np.uint32(3)).astype(np.float64 if x.dtype == np.float64 else np.float32) - 1.5
-        factor = (1 + levels.reshape(x.shape) * (amplitude / 1.5)).astype(x.dtype)
-        changed = jnp.where(jnp.isfinite(x), x * lax.stop_gradient(factor), x)
-        if self.denormals:
-            tiny = jnp.asarray(2 * float(ml_dtypes.finfo(x.dtype).tiny), x.dtype)
-            third = ((bits >> np.uint32(8)) % np.uint32(3)).reshape(x.shape)
-            small = jnp.where(third == 0, 0 * x, jnp.where(third == 1, tiny, -tiny))
-            changed = jnp.where(jnp.abs(x) < tiny, lax.stop_gradient(small) + 0 * x, changed)
-        return changed
+        try:
+            function, arguments = modes.prepared(compiled_function(program), program.inputs, settings)
+            return noise.samples(lambda *values: jax.tree.leaves(function(*values)), arguments, denormal, SAMPLES), denormal
+        except Exception as error:  # noqa: BLE001  no excuse then
+            if os.environ.get("FUZZ_DEBUG"):
+                raise
+            print(f"no noise for this program: {error}", file=sys.stderr)
+            return None, denormal
 
 
 def has_denormals(program: Program) -> bool:
@@ -385,3 +332,17 @@ def describe(got: list, want: list, wrong: list) -> str:
             examples = "; ".join(f"{[int(i) for i in p]}: mps {one[tuple(p)]!r}, cpu {other[tuple(p)]!r}" for p in places)
             lines.append(f"result {index} {other.dtype}{list(other.shape)}, {int(mask.sum())} of {mask.size}: {examples}")
     return "\n".join(lines)
+
+
+def ops_of(program: Program) -> set[str]:
+    """Names of the ops, without their dialect, that JAX sends for the program."""
+    settings = {"mode": program.mode, "constants": program.constants}
+    with surroundings(program):
+        function, arguments = modes.prepared(compiled_function(program), program.inputs, settings)
+        try:
+            lowered = jax.jit(function).trace(*arguments).lower(lowering_platforms=("mps",))
+        except Exception:  # noqa: BLE001  no program: nothing is sent
+            return set()
+        text = lowered.as_text()
+    names = set(re.findall(r'"?\bstablehlo\.([a-z_0-9]+)', text))
+    return names | ({"func.call"} if "call @" in text else set())

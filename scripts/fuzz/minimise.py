@@ -41,14 +41,12 @@ def kind(error: str) -> str:
 
 def step_values(program: Program) -> dict[str, np.ndarray]:
     """What each step gives on XLA:CPU."""
-    import jax
-
     from fuzz import judge
 
     if not program.steps:
         return {}
     targets = tuple(target for step in program.steps for target in step.targets)
-    with jax.enable_x64(program.x64):
+    with judge.surroundings(program):
         leaves = judge.run_on(program.replace(outputs=targets, mode="jit", donated=frozenset()), "cpu")
     if isinstance(leaves, judge.Failure):
         return {}

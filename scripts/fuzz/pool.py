@@ -18,7 +18,7 @@ LIFE = 2000
 class Worker:
     """One process at a time; a new one after each crash or hang."""
 
-    def __init__(self, seconds: float = 60.0) -> None:
+    def __init__(self, seconds: float = 120.0) -> None:
         self.seconds, self.process, self.served = seconds, None, 0
 
     def start(self) -> None:

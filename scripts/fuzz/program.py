@@ -109,10 +109,6 @@ def names_in(expression: str) -> set[str]:
     return set(re.findall(r"(?<![\w.])v\d+\b", expression))
 
 
-def rename(expression: str, change: dict[str, str]) -> str:
-    return re.sub(r"(?<![\w.])v\d+\b", lambda found: change.get(found.group(), found.group()), expression)
-
-
 def literal(value: np.ndarray) -> str:
     """An expression for the array, exact to the bit."""
     name, shape = value.dtype.name, value.shape

@@ -1,9 +1,10 @@
 //! Broken input: an error or a valid program, never a panic, a hang or a huge allocation.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use super::{corpus, older, read, walk};
 
@@ -106,45 +107,95 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
     }
 }
 
-fn mutations(seed: u8, cases: u32, until: Option<Instant>) {
+type Mutation = (prop::sample::Index, Vec<Change>);
+
+fn mutated(files: &[Vec<u8>], (file, changes): &Mutation) -> Vec<u8> {
+    let mut bytes = file.get(files).clone();
+    for change in changes {
+        apply(&mut bytes, change);
+    }
+    bytes
+}
+
+/// Where failing inputs are kept.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/reader-fuzz")
+}
+
+/// Tries `cases` changed files. A failure names its seed and the file with the smallest input found that fails.
+///
+/// An abort leaves no time for that: with `READER_FUZZ_KEEP` set each input is written to `last` before it is tried.
+fn mutations(seed: u64, cases: u32, until: Option<Instant>, tried: impl Fn(&[u8])) -> Result<(), (PathBuf, String)> {
     let files: Vec<Vec<u8>> =
         corpus().iter().chain(&older()).map(|path| std::fs::read(path).expect("a readable file")).collect();
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed.to_le_bytes().repeat(4));
     let strategy = (any::<prop::sample::Index>(), prop::collection::vec(change(), 1..6));
-    runner
-        .run(&strategy, |(file, changes)| {
-            if until.is_some_and(|until| Instant::now() > until) {
-                return Ok(());
-            }
-            let mut bytes = file.get(&files).clone();
-            for change in &changes {
-                apply(&mut bytes, change);
-            }
-            let begin = Instant::now();
-            survive(&bytes);
-            let took = begin.elapsed();
-            prop_assert!(took < Duration::from_secs(5), "{took:?}");
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    let keep = |name: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(folder()).expect("a folder for failing inputs");
+        let path = folder().join(name);
+        std::fs::write(&path, bytes).expect("a file for the failing input");
+        path
+    };
+    let keep_all = std::env::var_os("READER_FUZZ_KEEP").is_some();
+    let result = TestRunner::new_with_rng(config, rng).run(&strategy, |mutation| {
+        if until.is_some_and(|until| Instant::now() > until) {
+            return Ok(());
+        }
+        let bytes = mutated(&files, &mutation);
+        if keep_all {
+            keep("last", &bytes);
+        }
+        let begin = Instant::now();
+        tried(&bytes);
+        let took = begin.elapsed();
+        prop_assert!(took < Duration::from_secs(5), "{took:?}");
+        Ok(())
+    });
+    match result {
+        Ok(()) => Ok(()),
+        Err(TestError::Fail(reason, mutation)) => {
+            let path = keep(&format!("seed-{seed}"), &mutated(&files, &mutation));
+            Err((path.clone(), format!("READER_FUZZ_SEED={seed}: {reason}; the input is {}", path.display())))
+        }
+        Err(error) => panic!("READER_FUZZ_SEED={seed}: {error}"),
+    }
+}
+
+fn survive_mutations(seed: u64, until: Option<Instant>) {
+    if let Err((_, failure)) = mutations(seed, 2000, until, survive) {
+        panic!("{failure}");
+    }
 }
 
 #[test]
 fn mutations_of_a_fixed_seed() {
-    mutations(7, 2000, None);
+    survive_mutations(7, None);
 }
 
-/// As long as `READER_FUZZ_SECONDS` says (20 unless it is set), with a seed of the day's time.
+/// As long as `READER_FUZZ_SECONDS` says (20 unless it is set), from the seed `READER_FUZZ_SEED` (the time unless it is
+/// set) and on.
 #[test]
 fn mutations_for_some_time() {
-    let seconds = std::env::var("READER_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
+    let until = Instant::now() + Duration::from_secs(number("READER_FUZZ_SECONDS").unwrap_or(20));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
-    let mut seed = now.subsec_nanos() as u8;
+    let mut seed = number("READER_FUZZ_SEED").unwrap_or(now.as_nanos() as u64);
     while Instant::now() < until {
-        println!("seed {seed}");
-        mutations(seed, 2000, Some(until));
+        println!("READER_FUZZ_SEED={seed}");
+        survive_mutations(seed, Some(until));
         seed = seed.wrapping_add(1);
     }
+}
+
+#[test]
+fn a_failing_input_is_kept() {
+    let fails = |bytes: &[u8]| bytes.len() % 7 == 3;
+    let tried = |bytes: &[u8]| assert!(!fails(bytes), "provoked");
+    let (path, failure) = mutations(11, 2000, None, tried).expect_err("a failure");
+    assert!(failure.starts_with("READER_FUZZ_SEED=11: provoked; the input is "), "{failure}");
+    assert!(fails(&std::fs::read(&path).expect("the kept input")));
+    let (again, _) = mutations(11, 2000, None, tried).expect_err("the same failure");
+    assert_eq!(again, path);
+    std::fs::remove_file(path).expect("the kept input");
 }
