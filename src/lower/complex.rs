@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::arithmetic::unary;
+use super::dot_general::product::swap_last;
 use super::exponential::{cos, exp as real_exp, sin};
 use super::formula::Formula;
 use super::{Context, LowerError, Lowered, Row};
@@ -95,7 +96,40 @@ pub fn multiply(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
     if stream.capabilities().plain_complex { mlx::multiply(a, b, stream) } else { mlx::complex_multiply(a, b, stream) }
 }
 
-/// Products over the axes, dropping them; on the CPU from 1 on in the order of the elements, as XLA has them.
+/// The product of matrices. On the CPU the BLAS scales its sums by a complex 1, which makes NaN of infinities: there it is
+/// a product of real matrices, of twice the depth and width, with the same number of multiplications.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn matmul(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
+    if stream.capabilities().plain_complex || a.size() == 0 || b.size() == 0 {
+        return mlx::matmul(a, b, stream);
+    }
+    let (rows, columns) = (a.shape()[a.rank() - 2], b.shape()[b.rank() - 1]);
+    if rows >= columns {
+        return real_matmul(a, b, stream);
+    }
+    // The right side is the one to be laid out anew.
+    let transposed = real_matmul(&swap_last(b, stream)?, &swap_last(a, stream)?, stream)?;
+    swap_last(&transposed, stream)
+}
+
+/// Rows (re, im, re, im …) times pairs of rows (re, im …), (-im, re …).
+fn real_matmul(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
+    let left = mlx::view(&mlx::contiguous(a, stream)?, Dtype::Float32, stream)?;
+    let parts = Formula::of(b, stream);
+    let turned = of_parts(&-parts.imag(), &parts.real()).finish()?;
+    let rank = b.rank();
+    let mut shape = b.shape().to_vec();
+    shape[rank - 2] *= 2;
+    let pairs = mlx::reshape(&mlx::stack(&[b, &turned], rank as i32 - 1, stream)?, &shape, stream)?;
+    let right = mlx::view(&mlx::contiguous(&pairs, stream)?, Dtype::Float32, stream)?;
+    let product = mlx::matmul(&left, &right, stream)?;
+    mlx::view(&mlx::contiguous(&product, stream)?, Dtype::Complex64, stream)
+}
+
+/// Products over the axes, dropping them; on the CPU from 1 on in the order of the elements, as XLA has them (on GPUs, as a
+/// tree: which parts of a product with infinities are NaN may differ).
 ///
 /// # Errors
 /// What MLX refuses.
@@ -290,7 +324,8 @@ pub fn expm1(z: &Formula) -> Formula {
 
 /// |z|^(-1/2) at half the opposite angle.
 pub fn rsqrt(z: &Formula) -> Formula {
-    let size = abs(z).rsqrt();
+    // A quarter of it: |z| may overflow.
+    let size = abs(&(z * 0.25)).rsqrt() * 0.5;
     let angle = z.imag().arctan2(z.real()) * -0.5;
     let (re, im) = (&size * cos(&angle), &size * sin(&angle));
     // 0: inf + NaN i, as XLA has it; an infinite number: zeros of the signs of an infinite re, and of -im.

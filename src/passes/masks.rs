@@ -1,10 +1,11 @@
 //! A product with a converted boolean becomes a choice between the other factor and 0, as XLA's algebraic simplifier has
 //! it: NaN and infinity times false are +0, and so are negative numbers.
 //!
-//! XLA does so only where the converted boolean is itself a factor, for every numeric type but bf16 and the smaller
-//! floats. A boolean that is the same along some axis is a converted one made larger by then, which is no such factor,
-//! unless the other factor is made larger likewise. Constants are converted when the program is compiled, and are
-//! numbers. Integers are left alone: they have no other result.
+//! XLA does so where the converted boolean is itself a factor, for every numeric type but bf16 and the smaller floats. It
+//! reshapes, transposes and repeats products rather than factors where both are moved in the same way, and repeats
+//! after converting: a boolean that is repeated along some axis is no factor unless the other one is repeated likewise.
+//! Constants are converted when the program is compiled, and are numbers. Integers are left alone: they have no other
+//! result.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
@@ -38,9 +39,11 @@ enum Source {
     /// Of a boolean.
     Convert(ValueId),
     /// The same elements in another place.
-    Move(ValueId),
-    /// Elements repeated: of which value, and along which of its dimensions.
-    Repeat(ValueId, Vec<i64>),
+    Move(ValueId, OpKind),
+    /// Elements repeated.
+    Repeat(ValueId, OpKind),
+    /// The same elements, where XLA does not exchange the op with products.
+    Reverse(ValueId),
 }
 
 fn block(function: &mut Function, block: &mut Block, known: &mut Known) {
@@ -50,19 +53,16 @@ fn block(function: &mut Function, block: &mut Block, known: &mut Known) {
             self::block(function, region, known);
         }
         if let Some((factor, mask)) = factors(function, &op, known) {
-            let mask = match mask {
-                Mask::Whole(mask) => mask,
-                Mask::Repeated(mask, broadcast_dimensions) => {
-                    let ty = TensorType { element: ElementType::Bool, ..tensor(function, factor) };
-                    let kind = OpKind::BroadcastInDim { broadcast_dimensions };
-                    add(function, &mut ops, kind, &[mask], ty, &op.location)
-                }
-            };
-            let ty = tensor(function, factor);
+            let mut boolean = mask.boolean;
+            for (kind, shape) in mask.moves {
+                let ty = TensorType::new(ElementType::Bool, shape);
+                boolean = add(function, &mut ops, kind, &[boolean], ty, &op.location);
+            }
+            let ty = function.tensor(factor).expect("a factor of a product of tensors").clone();
             let literal = Literal { data: vec![0; ty.element.bytes()], splat: true, ty: ty.clone() };
             let zero = add(function, &mut ops, OpKind::Constant(literal), &[], ty, &op.location);
             op.kind = OpKind::Select;
-            op.operands = vec![mask, factor, zero];
+            op.operands = vec![boolean, factor, zero];
         }
         learn(function, &op, known);
         ops.push(op);
@@ -84,14 +84,13 @@ fn learn(function: &Function, op: &Op, known: &mut Known) {
     let &[operand] = &op.operands[..] else { return };
     let source = match &op.kind {
         OpKind::Convert if is_bool(function, operand) => Source::Convert(operand),
-        OpKind::Reshape | OpKind::Transpose { .. } | OpKind::Reverse { .. } => Source::Move(operand),
-        OpKind::BroadcastInDim { broadcast_dimensions } => {
+        OpKind::Reverse { .. } => Source::Reverse(operand),
+        OpKind::Reshape | OpKind::Transpose { .. } => Source::Move(operand, op.kind.clone()),
+        OpKind::BroadcastInDim { .. } => {
             let elements = |value| function.tensor(value).map(|tensor| tensor.elements());
-            if elements(operand) == elements(result) {
-                Source::Move(operand)
-            } else {
-                Source::Repeat(operand, broadcast_dimensions.clone())
-            }
+            let same = elements(operand) == elements(result);
+            let source = if same { Source::Move } else { Source::Repeat };
+            source(operand, op.kind.clone())
         }
         _ => return,
     };
@@ -102,12 +101,10 @@ fn is_bool(function: &Function, value: ValueId) -> bool {
     function.tensor(value).is_some_and(|tensor| tensor.element == ElementType::Bool)
 }
 
-/// The boolean of a mask.
-enum Mask {
-    /// Of the product's shape.
-    Whole(ValueId),
-    /// To be repeated along these dimensions.
-    Repeated(ValueId, Vec<i64>),
+/// A boolean, and how it is moved to be a mask: ops, and the shapes of their results.
+struct Mask {
+    boolean: ValueId,
+    moves: Vec<(OpKind, Vec<i64>)>,
 }
 
 /// The other factor and the boolean, of a product with a mask.
@@ -144,40 +141,51 @@ fn is_elementwise_product(function: &Function, op: &Op) -> bool {
 }
 
 /// The boolean that a factor is made of, where XLA sees it, given the other factor.
-fn boolean(function: &Function, known: &Known, factor: ValueId, mask: ValueId) -> Option<Mask> {
-    let repeated_alike = |inner: ValueId, dimensions: &[i64]| match known.sources.get(&factor) {
-        Some(Source::Repeat(other, others)) => {
-            !dimensions.is_empty() && dimensions == others && shape(function, inner) == shape(function, *other)
+fn boolean(function: &Function, known: &Known, mut factor: ValueId, mut mask: ValueId) -> Option<Mask> {
+    let mut moves = Vec::new();
+    loop {
+        match known.sources.get(&mask)? {
+            Source::Convert(boolean) => {
+                moves.reverse();
+                return is_seen(function, known, factor, *boolean).then_some(Mask { boolean: *boolean, moves });
+            }
+            Source::Move(inner, kind) | Source::Repeat(inner, kind) => {
+                moves.push((kind.clone(), shape(function, mask)?.to_vec()));
+                factor = moved_alike(function, known, factor, *inner, kind)?;
+                mask = *inner;
+            }
+            Source::Reverse(_) => return None,
         }
-        _ => false,
-    };
-    let boolean = match known.sources.get(&mask)? {
-        Source::Convert(boolean) => *boolean,
-        Source::Repeat(inner, dimensions) => {
-            let Some(&Source::Convert(boolean)) = known.sources.get(inner) else { return None };
-            let seen = repeated_alike(*inner, dimensions) && !known.constants.contains(&boolean);
-            return seen.then(|| Mask::Repeated(boolean, dimensions.clone()));
+    }
+}
+
+/// What a factor is made of by the same op as a mask is of `inner`.
+fn moved_alike(function: &Function, known: &Known, factor: ValueId, inner: ValueId, kind: &OpKind) -> Option<ValueId> {
+    match known.sources.get(&factor)? {
+        Source::Move(other, other_kind) | Source::Repeat(other, other_kind) => {
+            (kind == other_kind && shape(function, inner) == shape(function, *other)).then_some(*other)
         }
-        Source::Move(_) => return None,
-    };
+        _ => None,
+    }
+}
+
+/// Whether XLA converts this boolean where it stands.
+fn is_seen(function: &Function, known: &Known, factor: ValueId, boolean: ValueId) -> bool {
     let mut inner = boolean;
-    while let Some(Source::Move(operand)) = known.sources.get(&inner) {
+    while let Some(Source::Move(operand, _) | Source::Reverse(operand)) = known.sources.get(&inner) {
         inner = *operand;
     }
-    let seen = match known.sources.get(&inner) {
-        Some(Source::Repeat(repeated, dimensions)) => inner == boolean && repeated_alike(*repeated, dimensions),
+    let whole = match known.sources.get(&inner) {
+        Some(Source::Repeat(repeated, kind)) => {
+            inner == boolean && moved_alike(function, known, factor, *repeated, kind).is_some()
+        }
         _ => true,
     };
-    (seen && !known.constants.contains(&boolean)).then_some(Mask::Whole(boolean))
+    whole && !known.constants.contains(&boolean)
 }
 
 fn shape(function: &Function, value: ValueId) -> Option<&[i64]> {
     function.tensor(value).map(|tensor| &tensor.shape[..])
-}
-
-/// The type of a value that is known to be a tensor.
-fn tensor(function: &Function, value: ValueId) -> TensorType {
-    function.tensor(value).expect("a factor of a product of tensors").clone()
 }
 
 fn add(
@@ -272,22 +280,34 @@ mod tests {
         }
     }
 
+    /// `converted`: before the mask is reshaped; `alike`: the other factor is reshaped as well.
+    fn reshaped(converted: bool, alike: bool) -> Vec<&'static str> {
+        let mut builder = Builder::default();
+        let matrix = vec![tensor(F32, &[2, 3])];
+        let m = builder.argument(tensor(Bool, &[6]));
+        let x = if alike {
+            let x = builder.argument(tensor(F32, &[6]));
+            builder.op(OpKind::Reshape, &[x], matrix.clone(), vec![])[0]
+        } else {
+            builder.argument(matrix[0].clone())
+        };
+        let k = if converted {
+            let k = builder.op(OpKind::Convert, &[m], vec![tensor(F32, &[6])], vec![]);
+            builder.op(OpKind::Reshape, &k, matrix.clone(), vec![])
+        } else {
+            let m = builder.op(OpKind::Reshape, &[m], vec![tensor(Bool, &[2, 3])], vec![]);
+            builder.op(OpKind::Convert, &m, matrix.clone(), vec![])
+        };
+        let results = builder.op(MULTIPLY, &[x, k[0]], matrix, vec![]);
+        after(builder, &results)
+    }
+
     #[test]
-    fn moved_booleans_choose_and_moved_numbers_do_not() {
-        for converted in [false, true] {
-            let mut builder = Builder::default();
-            let matrix = vec![tensor(F32, &[2, 3])];
-            let (x, m) = (builder.argument(matrix[0].clone()), builder.argument(tensor(Bool, &[6])));
-            let k = if converted {
-                let k = builder.op(OpKind::Convert, &[m], vec![tensor(F32, &[6])], vec![]);
-                builder.op(OpKind::Reshape, &k, matrix.clone(), vec![])
-            } else {
-                let m = builder.op(OpKind::Reshape, &[m], vec![tensor(Bool, &[2, 3])], vec![]);
-                builder.op(OpKind::Convert, &m, matrix.clone(), vec![])
-            };
-            let results = builder.op(MULTIPLY, &[x, k[0]], matrix, vec![]);
-            assert_eq!(after(builder, &results).contains(&"select"), !converted);
-        }
+    fn moved_booleans_choose_and_moved_numbers_do_so_among_what_is_moved_alike() {
+        assert!(reshaped(false, false).contains(&"select"));
+        assert!(reshaped(false, true).contains(&"select"));
+        assert!(reshaped(true, true).contains(&"select"));
+        assert!(reshaped(true, false).contains(&"multiply"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod buffers;
 mod common_subexpressions;
 mod dead_code;
 mod fold;
+mod identities;
 mod inline;
 mod masks;
 mod sharding;
@@ -21,12 +22,13 @@ type Pass = fn(&mut Program) -> Result<(), LowerError>;
 /// # Errors
 /// A program that calls itself, or what a pass finds that cannot be supported.
 pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), LowerError> {
-    let passes: [(&str, Pass); 8] = [
+    let passes: [(&str, Pass); 9] = [
         ("inline", inline::run),
         ("sharding", sharding::run),
         ("buffers", buffers::run),
         ("small-types", small_types::run),
         ("fold", fold::run),
+        ("identities", identities::run),
         ("masks", masks::run),
         ("common-subexpressions", common_subexpressions::run),
         ("dead-code", dead_code::run),

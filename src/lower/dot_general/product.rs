@@ -185,6 +185,7 @@ impl MatrixProduct {
     /// What MLX refuses.
     pub fn multiply(&self, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
         let product = match self.method {
+            Method::Native(Dtype::Complex64, _) => complex::matmul(a, b, stream)?,
             Method::Native(..) | Method::Exact(_) => mlx::matmul(a, b, stream)?,
             Method::Outer(Dtype::Complex64) => complex::multiply(a, b, stream)?,
             Method::Outer(_) => mlx::multiply(a, b, stream)?,

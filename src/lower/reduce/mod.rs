@@ -64,6 +64,13 @@ fn reduce(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         }
     }
 
+    if extent == 1 && all_inits_are_identities(context, op)? {
+        // As XLA has it: nothing is combined with anything.
+        return Ok(Lowered::new(move |inputs, stream| {
+            inputs[..count].iter().map(|input| mlx::reshape(input, &shape, stream)).collect()
+        }));
+    }
+
     let region = context.scalar_region(op, block)?;
     let body = region.clone();
     Ok(Lowered::new(move |inputs, stream| {
@@ -173,6 +180,10 @@ fn simple(context: &mut Context<'_>, op: &Op, axes: &[i32], shape: &[i32]) -> Re
             return Ok(None);
         }
         identity &= init_is_identity(context, op, index, combiner, element);
+        if element.is_complex() && combiner == Combiner::Multiply && !identity {
+            // Products start from 1, which is not nothing for infinities.
+            return Ok(None);
+        }
     }
     let axes = axes.to_vec();
     let reduce_all = move |inputs: &[&Array], stream: Stream| {
@@ -198,6 +209,18 @@ fn simple(context: &mut Context<'_>, op: &Op, axes: &[i32], shape: &[i32]) -> Re
 
 fn broadcast_all(scalars: &[&Array], shape: &[i32], stream: Stream) -> mlx::Result<Arrays> {
     scalars.iter().map(|scalar| mlx::broadcast_to(scalar, shape, stream)).collect()
+}
+
+/// Whether every body and init value is known to leave single elements as they are.
+fn all_inits_are_identities(context: &mut Context<'_>, op: &Op) -> Result<bool, LowerError> {
+    let Some(combiners) = combiner::combiners(context, &op.regions[0]) else { return Ok(false) };
+    for (index, &combiner) in combiners.iter().enumerate() {
+        let element = context.operand(op, index)?.element;
+        if !init_is_identity(context, op, index, combiner, element) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether the init value of operand `index` is known to change nothing.

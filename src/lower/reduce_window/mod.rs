@@ -144,6 +144,10 @@ fn simple(context: &mut Context<'_>, op: &Op, dimensions: &[Dimension]) -> Resul
         let element = context.operand(op, index)?.element;
         let (true, Some(dtype)) = (native::supports(combiner, element), storage(element)) else { return Ok(None) };
         let Some(fill) = combiner.identity(element) else { return Ok(None) };
+        if element.is_complex() && combiner == Combiner::Multiply {
+            // Times 1 is not nothing for infinities: what fills the gaps must be left out.
+            return Ok(None);
+        }
         let identity = reduce::init_is_identity(context, op, index, combiner, element);
         plans.push(Simple { combiner, fill: Array::from_bytes(&fill, &[], dtype)?, dtype, identity });
     }
