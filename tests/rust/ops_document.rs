@@ -155,6 +155,7 @@ fn document_is_that_of_the_table() {
         assert!(!rows.contains_key(name), "{name} is both supported and refused");
         text += &format!("| `{name}` | {why} |\n");
     }
+    text += include_str!("../data/op_differences.md");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ops.md");
     if std::env::var_os("JAX_MPS_BLESS").is_some() {
         std::fs::write(&path, &text).expect("docs can be written");
