@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::arithmetic::unary;
-use super::dot_general::product::swap_last;
 use super::exponential::{cos, exp as real_exp, sin};
 use super::formula::Formula;
 use super::{Context, LowerError, Lowered, Row};
@@ -96,22 +95,25 @@ pub fn multiply(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
     if stream.capabilities().plain_complex { mlx::multiply(a, b, stream) } else { mlx::complex_multiply(a, b, stream) }
 }
 
-/// The product of matrices. On the CPU the BLAS scales its sums by a complex 1, which makes NaN of infinities: there it is
-/// a product of real matrices, of twice the depth and width, with the same number of multiplications.
+/// The product of matrices. The BLAS of the CPU scales its sums by a complex 1, which makes NaN of infinities; so does
+/// XLA's, but XLA sums the products of at most two rows with one column itself.
 ///
 /// # Errors
 /// What MLX refuses.
 pub fn matmul(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
-    if stream.capabilities().plain_complex || a.size() == 0 || b.size() == 0 {
+    let (rows, columns) = (a.shape()[a.rank() - 2], b.shape()[b.rank() - 1]);
+    if stream.capabilities().plain_complex || rows > 2 || columns > 1 || a.size() == 0 || b.size() == 0 {
         return mlx::matmul(a, b, stream);
     }
-    let (rows, columns) = (a.shape()[a.rank() - 2], b.shape()[b.rank() - 1]);
-    if rows >= columns {
-        return real_matmul(a, b, stream);
-    }
-    // The right side is the one to be laid out anew.
-    let transposed = real_matmul(&swap_last(b, stream)?, &swap_last(a, stream)?, stream)?;
-    swap_last(&transposed, stream)
+    real_matmul(a, b, stream)
+}
+
+/// Sums of products as XLA's convolutions have them: scaled by a complex 1, see [`matmul`].
+///
+/// # Errors
+/// What MLX refuses.
+pub fn scaled_by_one(sums: &Array, stream: Stream) -> mlx::Result<Array> {
+    multiply(sums, &super::formula::float_scalar(1.0, Dtype::Complex64)?, stream)
 }
 
 /// Rows (re, im, re, im …) times pairs of rows (re, im …), (-im, re …).

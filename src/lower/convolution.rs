@@ -55,7 +55,8 @@ fn lower(context: &Context<'_>, op: &Op, native: NativeConvolution) -> Result<Lo
         n: geometry.outputs as usize,
         k: geometry.sum() as usize,
     };
-    let product = MatrixProduct::new(context, op, lhs.element, kernel.element, result.element, extent, None)?;
+    let product =
+        MatrixProduct::new(context, op, lhs.element, kernel.element, result.element, extent, None)?.of_convolution();
     let dtype = storage(result.element).expect("checked with the product");
     if result.elements() == 0 || lhs.elements() == 0 || geometry.only_padding() {
         let shape = shape_i32(&result.shape)?;

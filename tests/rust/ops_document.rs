@@ -40,36 +40,6 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("complex", &["complex<f32>"]),
 ];
 
-/// Where results differ from XLA:CPU's on purpose: what, here, there. Each has a test that names it.
-const DIFFERENCES: &[(&str, &str, &str)] = &[
-    ("denormal numbers", "kept, where the device keeps them", "flushed to zero"),
-    (
-        "constants that follow one another: `(x * 1e30) * 1e-30`, `(x * a) / b`, `(x / a) / b`, `(x + a) + b`",
-        "computed as they stand, with what overflows on the way",
-        "its simplifier makes one constant of the two",
-    ),
-    (
-        "`log(exp(x))`, `exp(x) / exp(x)`, `sqrt(x * x)`",
-        "computed as they stand, with what overflows on the way",
-        "in some programs `x`, `1` and `abs(x)`: its simplifier assumes that nothing overflows",
-    ),
-    (
-        "signs of zeros: `tan`, `tanh` and `expm1` of complex numbers",
-        "as C has them: odd, and of conjugates conjugate",
-        "some are lost in its formulas",
-    ),
-    (
-        "`max(clamp(low, x, high), low)` where low is above high",
-        "computed as it stands: low",
-        "its simplifier leaves the max out: high",
-    ),
-    (
-        "sort of f8E4M3FNUZ, f8E4M3B11FNUZ and f8E5M2FNUZ",
-        "NaN last, as JAX documents",
-        "NaN first: it has the bits that -0.0 has in other types",
-    ),
-];
-
 type Types = BTreeSet<&'static str>;
 
 /// One line of the coverage.
@@ -185,10 +155,7 @@ fn document_is_that_of_the_table() {
         assert!(!rows.contains_key(name), "{name} is both supported and refused");
         text += &format!("| `{name}` | {why} |\n");
     }
-    text += "\n## Deliberate differences from XLA:CPU\n\n| what | here | XLA:CPU |\n|---|---|---|\n";
-    for (what, here, there) in DIFFERENCES {
-        text += &format!("| {what} | {here} | {there} |\n");
-    }
+    text += include_str!("../data/op_differences.md");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ops.md");
     if std::env::var_os("JAX_MPS_BLESS").is_some() {
         std::fs::write(&path, &text).expect("docs can be written");

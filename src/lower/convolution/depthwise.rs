@@ -125,7 +125,10 @@ impl Depthwise {
                 Some(sum) => mlx::add(&sum, &products, stream)?,
             });
         }
-        let sum = sum.expect("the window has a place");
+        let mut sum = sum.expect("the window has a place");
+        if sum.dtype() == Dtype::Complex64 {
+            sum = complex::scaled_by_one(&sum, stream)?;
+        }
         let result = mlx::reshape(&mlx::transpose(&sum, &self.permutation, stream)?, &self.shape, stream)?;
         product.finish(result, stream)
     }

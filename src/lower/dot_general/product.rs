@@ -27,6 +27,8 @@ pub(in crate::lower) struct MatrixProduct {
     result: Dtype,
     /// Width and signedness of results of fewer than 8 bits.
     sub_byte: Option<(i8, bool)>,
+    /// Whether complex sums are scaled as XLA's convolutions scale them.
+    convolves: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,8 +70,14 @@ impl MatrixProduct {
         algorithm: Option<&DotAlgorithm>,
     ) -> Result<Self, LowerError> {
         let dtype = storage(result).ok_or_else(|| context.unsupported(op, &format!("mlx has no {result}")))?;
-        let mut product =
-            Self { method: Method::Bool, lhs_rounding: None, rhs_rounding: None, result: dtype, sub_byte: None };
+        let mut product = Self {
+            method: Method::Bool,
+            lhs_rounding: None,
+            rhs_rounding: None,
+            result: dtype,
+            sub_byte: None,
+            convolves: false,
+        };
         if [lhs, rhs, result].iter().any(|element| element.is_small_float()) {
             return Err(context.unsupported(op, "floats of 8 bits or fewer are not multiplied"));
         }
@@ -147,6 +155,11 @@ impl MatrixProduct {
         Ok(())
     }
 
+    /// The product as part of a convolution.
+    pub fn of_convolution(self) -> Self {
+        Self { convolves: true, ..self }
+    }
+
     /// Where the product has to run.
     pub fn placement(&self) -> Placement {
         match self.method {
@@ -185,9 +198,12 @@ impl MatrixProduct {
     /// What MLX refuses.
     pub fn multiply(&self, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
         let product = match self.method {
-            Method::Native(Dtype::Complex64, _) => complex::matmul(a, b, stream)?,
+            Method::Native(Dtype::Complex64, _) if !self.convolves => complex::matmul(a, b, stream)?,
             Method::Native(..) | Method::Exact(_) => mlx::matmul(a, b, stream)?,
-            Method::Outer(Dtype::Complex64) => complex::multiply(a, b, stream)?,
+            Method::Outer(Dtype::Complex64) => {
+                let products = complex::multiply(a, b, stream)?;
+                if self.convolves { complex::scaled_by_one(&products, stream)? } else { products }
+            }
             Method::Outer(_) => mlx::multiply(a, b, stream)?,
             Method::Bool => {
                 let zero = Array::scalar(0f32)?;
