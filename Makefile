@@ -20,7 +20,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 	Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
 
-.PHONY: help venv build demo test lint test-rust test-python test-metal test-mlir smoke bench bench-dispatch soak check-macos ops-document clean
+.PHONY: help venv build demo test lint test-rust test-python test-metal test-mlir smoke bench bench-dispatch soak fuzz check-macos ops-document clean
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
@@ -105,6 +105,9 @@ bench-dispatch: $(VENV)/.ready ## the plugin's share of a cached call
 
 soak: build ## ten minutes of mixed programs on eight threads
 	$(PY) scripts/soak.py $(ARGS)
+
+fuzz: build ## random programs against XLA:CPU; ARGS='--seconds 3600' and others, see docs/fuzzing.md
+	$(PY) scripts/fuzz $(ARGS)
 
 check-macos: $(VENV)/.ready ## cross-build the wheel for macOS on Debian and inspect it
 	$(PY) scripts/check_macos

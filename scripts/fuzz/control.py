@@ -102,7 +102,7 @@ def mapped(b: Builder) -> None:
 
 def nested(b: Builder) -> None:
     x = carry(b)
-    wrapper = b.choice(("jax.jit", "jax.checkpoint", "jax.jit", "lambda f: jax.named_call(f, name='inner')"))
+    wrapper = b.choice(("jax.jit", "jax.checkpoint", "lambda f: lax.composite(f, 'fuzz.inner')", "lambda f: jax.named_call(f, name='inner')"))
     b.step(f"({wrapper})(lambda c: {body(b, x, 'c')})({x})", kind_of(b, x))
 
 
@@ -156,6 +156,11 @@ def derivative(b: Builder) -> None:
     )  # fmt: skip
 
 
+def barrier(b: Builder) -> None:
+    x, y = b.value(b.types.all), b.value(b.types.all)
+    b.step(f"lax.optimization_barrier(({x}, {y}))", "move", 2)
+
+
 def custom_rule(b: Builder) -> None:
     x = b.value(("float32", "bfloat16"))
     text = body(b, x, "c")
@@ -165,7 +170,6 @@ def custom_rule(b: Builder) -> None:
             f"jax.grad(lambda x: jnp.sum(jax.nn.relu(x)))({x})",
             f"jax.grad(lambda x: jnp.sum(lax.stop_gradient({text.replace('c', 'x') if text == 'c' else 'x'}) * x))({x})",
             f"lax.custom_root(lambda y: y - lax.tanh({x}), {x} * 0, lambda f, y: lax.fori_loop(0, 2, lambda i, y: y - f(y), y), lambda g, y: y)",
-            f"lax.optimization_barrier({x})",
         )),
         "sum",
     )  # fmt: skip
@@ -223,5 +227,5 @@ def shuffle_values(b: Builder) -> None:
 
 GENERATORS = {
     fori_loop: 2, while_loop: 2, while_on_values: 1, scan: 3, associative_scan: 1, cond: 2, switch: 2, mapped: 1, nested: 1,
-    vmapped: 3, derivative: 3, custom_rule: 1, random_numbers: 3, bit_generator: 1, shuffle_values: 0.5,
+    vmapped: 3, derivative: 3, custom_rule: 1, barrier: 0.7, random_numbers: 3, bit_generator: 1, shuffle_values: 0.5,
 }  # fmt: skip

@@ -16,6 +16,7 @@ UNARY = [
     ("lax.sign", "inexact", "round"),
     *((f"lax.{name}", "reals", "move") for name in ("floor", "ceil", "round", "is_finite")),
     ("jnp.rint", "reals", "move"),
+    ("jnp.round", "reals", "move"),
     ("jnp.trunc", "reals", "move"),
     *(
         (f"lax.{name}", "inexact", "round")

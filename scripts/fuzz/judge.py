@@ -241,12 +241,10 @@ class Comparison:
     """Which elements of a result agree with none of the references."""
 
     def __init__(self, program: Program, references: list[list]) -> None:
-        self.program, self.references = program, references
+        self.references = references
         self.deviations: list[list] | None = None
-        kinds = {step.kind for step in program.steps}
-        self.derivative = program.mode in ("jvp", "grad")
-        self.sums = "sum" in kinds or self.derivative
-        self.exact = kinds <= {"move"} and not self.derivative
+        self.kinds = [program.kinds_behind(output) for output in program.outputs]
+        self.derivative = {"derivative"} | {step.kind for step in program.steps}
 
     def wrong(self, got: list) -> list[np.ndarray]:
         masks = []
@@ -266,28 +264,34 @@ class Comparison:
             for sample in samples:
                 mask &= bits(sample) == bits(first)
             return mask
-        if self.exact:
+        # Derivatives follow the results.
+        kinds = self.kinds[index] if index < len(self.kinds) else self.derivative
+        if kinds <= {"move"}:
             return differs_exactly(one, other)
-        if np.iscomplexobj(other):
+        if not np.iscomplexobj(other):
+            wrong = real_differs(one, other, np.abs(other.astype(np.float64)), first, samples, kinds)
+        else:
             size = np.abs(other.astype(np.complex128))
-            flips, spread = spreads(first.real, [x.real for x in samples])
-            real = self.real_differs(one.real, other.real, size, flips, spread, other.dtype.name)
-            flips, spread = spreads(first.imag, [x.imag for x in samples])
-            return real | self.real_differs(one.imag, other.imag, size, flips, spread, other.dtype.name)
-        flips, spread = spreads(first, samples)
-        return self.real_differs(one, other, np.abs(other.astype(np.float64)), flips, spread, other.dtype.name)
+            wrong = real_differs(one.real, other.real, size, first.real, [x.real for x in samples], kinds)
+            wrong |= real_differs(one.imag, other.imag, size, first.imag, [x.imag for x in samples], kinds)
+        if "mixture" in kinds:
+            wrong &= np.isfinite(one.astype(np.complex128)) | np.isfinite(other.astype(np.complex128))
+        return wrong
 
-    def real_differs(
-        self, one: np.ndarray, other: np.ndarray, size: np.ndarray, flips: np.ndarray, spread: np.ndarray, name: str
-    ) -> np.ndarray:
-        tolerance = TOLERANCE[name]
-        relative = tolerance.gradient if self.derivative else tolerance.value
-        tiny = 2 * float(ml_dtypes.finfo(other.dtype).tiny)
-        one, other = one.astype(np.float64), other.astype(np.float64)
-        with np.errstate(all="ignore"):
-            bound = relative * np.where(np.isfinite(size), size, 0) + tiny + SLACK * spread
-            same = (one == other) | (np.isnan(one) & np.isnan(other))
-            return ~(same | flips | (np.abs(one - other) <= bound))
+
+def real_differs(
+    one: np.ndarray, other: np.ndarray, size: np.ndarray, first: np.ndarray, samples: list[np.ndarray], kinds: set[str]
+) -> np.ndarray:
+    """Where real numbers are farther apart than the tolerance at ``size`` and noise allow."""
+    tolerance = TOLERANCE[{4: "float32", 8: "float64"}.get(other.dtype.itemsize, other.dtype.name)]
+    relative = tolerance.gradient if "derivative" in kinds else tolerance.value
+    tiny = 2 * float(ml_dtypes.finfo(other.dtype).tiny)
+    flips, spread = spreads(first, samples)
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    with np.errstate(all="ignore"):
+        bound = relative * np.where(np.isfinite(size), size, 0) + tiny + SLACK * spread
+        same = (one == other) | (np.isnan(one) & np.isnan(other))
+        return ~(same | flips | (np.abs(one - other) <= bound))
 
 
 def spreads(first: np.ndarray, samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -92,14 +92,14 @@ def fourier(b: Builder) -> None:
     lengths = list(shape[-dims:])
     if kind == "irfft":
         lengths[-1] = max(1, 2 * (lengths[-1] - 1) + b.integer(0, 1))
-    b.step(f"lax.fft({x}, {kind!r}, {tuple(lengths)})", "sum")
+    b.step(f"lax.fft({x}, {kind!r}, {tuple(lengths)})", "mixture")
 
 
 def numpy_fourier(b: Builder) -> None:
     x = b.value(("float32", "complex64", "int32", "bfloat16"), fits=lambda shape: len(shape) >= 1 and 0 not in shape)
     name = b.choice(("fft", "ifft", "irfft", "hfft", "fftshift"))
     length = "" if name == "fftshift" else f", n={b.choice(('None', b.integer(1, 8)))}"
-    b.step(f"jnp.fft.{name}({x}{length})", "sum")
+    b.step(f"jnp.fft.{name}({x}{length})", "mixture")
 
 
 def square(b: Builder, dtypes, shape: tuple[int, ...] | None = None) -> str:
@@ -127,7 +127,7 @@ def solve(b: Builder) -> None:
             f"jnp.linalg.solve({a}, jnp.nan_to_num({y}))" if left else f"jnp.linalg.inv({a})",
             f"lax.linalg.triangular_solve({a}, {y}, {options})",
         )),
-        "sum",
+        "mixture",
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def decomposition(b: Builder) -> None:
             f"(lambda w, v: jnp.abs(v) @ jnp.ones(w.shape[-1]))(*jnp.linalg.eigh({hermitian}))"
             if b.dtype(x) == "float32" else f"jnp.trace({a}, axis1=-2, axis2=-1)",
         )),
-        "sum",
+        "mixture",
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from fuzz.modes import array
 KINDS = {
     "move": "data movement, integers, comparisons: bits must agree",
     "round": "arithmetic and functions of floats: within the tolerance of each element",
-    "sum": "sums, iterations, derivatives, factorizations: within the tolerance of the largest term",
+    "sum": "sums, iterations, derivatives",
+    "mixture": "Fourier transforms and decompositions: where one is not finite, neither is the other",
 }
 
 
@@ -65,6 +66,11 @@ class Program:
 
     def replace(self, **changes: Any) -> Program:
         return dataclasses.replace(self, **changes)
+
+    def kinds_behind(self, output: str) -> set[str]:
+        """Kinds of the steps that an output follows from."""
+        alone = self.replace(outputs=(output,)).pruned()
+        return {step.kind for step in alone.steps}
 
     def pruned(self) -> Program:
         """Without the steps and inputs that no output needs."""

@@ -78,8 +78,9 @@ def window(b: Builder) -> None:
     padding = tuple((b.integer(0, 2), b.integer(0, 2)) for _ in range(rank))
     base = tuple(b.choice((1, 1, 2)) for _ in range(rank))
     inner = tuple(b.choice((1, 1, 2)) for _ in range(rank))
+    made = b.choice(("np", "jnp"))  # known when the program is traced, or part of it
     b.step(
-        f"lax.reduce_window({x}, jnp.array({start}, {x}.dtype), lax.{name}, {dims}, {strides}, {padding}, {base}, {inner})",
+        f"lax.reduce_window({x}, {made}.array({start}, {x}.dtype), lax.{name}, {dims}, {strides}, {padding}, {base}, {inner})",
         kind_for(b, kind, x),
     )
 
@@ -139,7 +140,22 @@ def pool(b: Builder) -> None:
     )  # fmt: skip
 
 
+def pool_derivative(b: Builder) -> None:
+    """The derivative of pooling, which JAX sends as select_and_scatter."""
+    x = b.value(("float32", "float32", "bfloat16", "float16"), fits=lambda shape: 1 <= len(shape) <= 3 and 0 not in shape)
+    rank = len(b.of(x))
+    dims, strides = (tuple(b.integer(1, top) for _ in range(rank)) for top in (3, 2))
+    padding = tuple((b.integer(0, 1), b.integer(0, 1)) for _ in range(rank))
+    name, start = b.choice((("max", "-inf"), ("min", "inf"), ("max", "-inf")))
+    b.step(
+        f"jax.grad(lambda x: jnp.sum(lax.reduce_window(x, np.array({start}, x.dtype), lax.{name}, {dims}, {strides}, {padding})"
+        f" * jnp.array(0.5, x.dtype)))({x})",
+        "sum",
+    )
+
+
 GENERATORS = {
+    pool_derivative: 1.5,
     reduce: 5, numpy_reduce: 4, logsumexp: 2, arg_extreme: 2, cumulative: 3, window: 3, custom_reduce: 1, sort: 4,
     top_k: 1, lexsort_and_partition: 0.5, pool: 0.5,
 }  # fmt: skip
