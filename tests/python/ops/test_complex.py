@@ -126,7 +126,7 @@ PRODUCTS = {
     "cumprod_of_one": (lambda x: jnp.cumprod(x, axis=1), NUMBERS[:, None]),
     "window": (
         lambda x: lax.reduce_window(x, np.complex64(1), lax.mul, (1, 2), (1, 1), "SAME"),
-        PAIRS,
+        PAIRS[:, [0, 1, 0]],
     ),
     "scatter": (lambda x, i, u: x.at[i].multiply(u), LEFT, np.arange(len(LEFT)), RIGHT),
     "scatter_twice": (
@@ -203,7 +203,7 @@ test_value, test_gradient = suite(CASES)
 
 @pytest.mark.parametrize("name", ["abs", "sqrt", "log", "rsqrt"])
 def test_no_overflow_on_the_way(name):
-    huge = np.array([1e20, -1e20, 3e38, -3e38, 1e-20, -1e-20, 1.0], np.float32)
+    huge = np.array([1e20, -1e20, 2e38, -2e38, 1e-20, -1e-20, 1.0], np.float32)
     numbers = of_parts(np.repeat(huge, 7), np.tile(huge, 7))
     for each in (jax.jit(UNARY[name]), UNARY[name]):
         got = np.asarray(evaluate(each, [numbers], device_under_test()))

@@ -40,8 +40,8 @@ UNARY = {
     "to_complex": lambda x: x.astype(jnp.complex64).real,
     "sort": jnp.sort,
     "transposed_sum": lambda x: x.reshape(2, 3).T + x.reshape(3, 2),
-    "sqrt": lambda x: lax.sqrt(lax.abs(x)) * x,
-    "sum": lambda x: jnp.sum(x[:, None] * jnp.ones((1, 3), x.dtype), axis=1),
+    "tanh": lax.tanh,
+    "sum": lambda x: jnp.sum((x - 1)[:, None] * jnp.ones((1, 3), x.dtype), axis=1),
     "dot": lambda x: x[:, None] @ jnp.ones((1, 1), x.dtype),
 }
 
