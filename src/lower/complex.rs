@@ -108,14 +108,6 @@ pub fn matmul(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
     real_matmul(a, b, stream)
 }
 
-/// Sums of products as XLA's convolutions have them: scaled by a complex 1, see [`matmul`].
-///
-/// # Errors
-/// What MLX refuses.
-pub fn scaled_by_one(sums: &Array, stream: Stream) -> mlx::Result<Array> {
-    multiply(sums, &super::formula::float_scalar(1.0, Dtype::Complex64)?, stream)
-}
-
 /// Rows (re, im, re, im …) times pairs of rows (re, im …), (-im, re …).
 fn real_matmul(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
     let left = mlx::view(&mlx::contiguous(a, stream)?, Dtype::Float32, stream)?;

@@ -127,7 +127,8 @@ impl Depthwise {
         }
         let mut sum = sum.expect("the window has a place");
         if sum.dtype() == Dtype::Complex64 {
-            sum = complex::scaled_by_one(&sum, stream)?;
+            // XLA's sums start from 0: none is -0.
+            sum = mlx::add(&sum, &Array::scalar(0f32)?, stream)?;
         }
         let result = mlx::reshape(&mlx::transpose(&sum, &self.permutation, stream)?, &self.shape, stream)?;
         product.finish(result, stream)

@@ -27,7 +27,7 @@ pub(in crate::lower) struct MatrixProduct {
     result: Dtype,
     /// Width and signedness of results of fewer than 8 bits.
     sub_byte: Option<(i8, bool)>,
-    /// Whether complex sums are scaled as XLA's convolutions scale them.
+    /// Whether it is part of a convolution.
     convolves: bool,
 }
 
@@ -202,7 +202,8 @@ impl MatrixProduct {
             Method::Native(..) | Method::Exact(_) => mlx::matmul(a, b, stream)?,
             Method::Outer(Dtype::Complex64) => {
                 let products = complex::multiply(a, b, stream)?;
-                if self.convolves { complex::scaled_by_one(&products, stream)? } else { products }
+                // A convolution's sums start from 0: none is -0.
+                if self.convolves { mlx::add(&products, &Array::scalar(0f32)?, stream)? } else { products }
             }
             Method::Outer(_) => mlx::multiply(a, b, stream)?,
             Method::Bool => {

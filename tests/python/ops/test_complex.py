@@ -126,7 +126,7 @@ PRODUCTS = {
     "cumprod_of_one": (lambda x: jnp.cumprod(x, axis=1), NUMBERS[:, None]),
     "window": (
         lambda x: lax.reduce_window(x, np.complex64(1), lax.mul, (1, 2), (1, 1), "SAME"),
-        PAIRS,
+        PAIRS[:, [0, 1, 0]],
     ),
     "scatter": (lambda x, i, u: x.at[i].multiply(u), LEFT, np.arange(len(LEFT)), RIGHT),
     "scatter_twice": (
@@ -143,11 +143,6 @@ PRODUCTS = {
     "dot_of_one": (lambda a, b: jax.vmap(jnp.dot)(a, b), LEFT[:, None], RIGHT[:, None]),
     "dot_of_rank_one": (jnp.dot, NUMBERS[30:31], NUMBERS[4:5]),
     "outer": (lambda a, b: a @ b, NUMBERS[:, None], NUMBERS[None]),
-    "convolution_of_one": (
-        lambda a, b: lax.conv_general_dilated(a, b, (1,), "VALID"),
-        NUMBERS[:, None, None],
-        NUMBERS[:, None, None],
-    ),
     "associative_scan": (lambda x: lax.associative_scan(jnp.multiply, x, axis=1), PAIRS),
     "escape_time": (lambda c: lax.fori_loop(0, 40, lambda _, z: z * z + c, c), NUMBERS),
     "gradient": (lambda a, b: jax.vjp(jnp.multiply, a, b)[1](a), LEFT, RIGHT),
@@ -163,9 +158,25 @@ def test_products(name):
         compare(function, *arguments)
 
 
+def test_convolutions_are_finite_in_the_same_places():
+    """Which parts of XLA's are NaN, and which infinite, depends on where Eigen's vectors end."""
+
+    def convolve(a, b):
+        return lax.conv_general_dilated(a, b, (1,), "VALID")
+
+    arguments = [NUMBERS[:, None, None], NUMBERS[:, None, None]]
+    for each in (jax.jit(convolve), convolve):
+        got = np.asarray(evaluate(each, arguments, device_under_test()))
+        want = np.asarray(evaluate(each, arguments, reference_device()))
+        np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
+        finite = np.isfinite(want)
+        np.testing.assert_array_equal(got[finite], want[finite])
+
+
 def test_a_product_is_plain():
     """The values themselves, so that the reference is not the only witness."""
-    product = evaluate(lax.mul, [np.complex64(1j), np.complex64(complex(np.inf, np.inf))], device_under_test())
+    infinite = np.complex64(complex(np.inf, np.inf))
+    product = evaluate(lax.mul, [np.complex64(1j), infinite], device_under_test())
     assert np.isnan(product.real) and np.isnan(product.imag)
     size = evaluate(lax.abs, [np.complex64(complex(np.inf, np.nan))], device_under_test())
     assert np.isnan(size)
@@ -189,25 +200,30 @@ CASES = [
         Case(f"{name}_of_negative_real_parts", UNARY[name], [negative_real_parts], ("complex64",))
         for name in ("sqrt", "rsqrt", "log", "log1p", "abs", "sign", "asin", "acosh", "atanh")
     ),
-    Case("sqrt_near_minus_one", lax.sqrt, [fixed([-1 + 1e-4j, -1 - 1e-4j, -4 + 1e-3j])], ("complex64",)),
+    Case("sqrt_near_minus_one", lax.sqrt, [fixed([-1 + 1e-4j, -1 - 1e-4j, -4 + 1e-3j])],
+         ("complex64",)),
     Case("atan2", lax.atan2, [ordinary, lambda g, d: -ordinary(g, d)[::-1]], ("complex64",),
          accumulates=True, gradient=True),
     Case("atan2_of_negative_real_parts", lax.atan2,
          [lambda g, d: np.clip(negative_real_parts(g, d).real, -9, -1e-3) + 0.5j, ordinary],
          ("complex64",), accumulates=True),
-    Case("sqrt_gradient", lax.sqrt, [lambda g, d: ordinary(g, d) - 2], ("complex64",), gradient=True),
+    Case("sqrt_gradient", lax.sqrt, [lambda g, d: ordinary(g, d) - 2], ("complex64",),
+         gradient=True),
 ]  # fmt: skip
 
 test_value, test_gradient = suite(CASES)
 
 
-@pytest.mark.parametrize("name", ["abs", "sqrt", "log", "rsqrt"])
+EXACT = {"abs": np.abs, "sqrt": np.sqrt, "log": np.log, "rsqrt": lambda z: 1 / np.sqrt(z)}
+
+
+@pytest.mark.parametrize("name", EXACT)
 def test_no_overflow_on_the_way(name):
-    huge = np.array([1e20, -1e20, 3e38, -3e38, 1e-20, -1e-20, 1.0], np.float32)
+    huge = np.array([1e20, -1e20, 2e38, -2e38, 1e-20, -1e-20, 1.0], np.float32)
     numbers = of_parts(np.repeat(huge, 7), np.tile(huge, 7))
     for each in (jax.jit(UNARY[name]), UNARY[name]):
         got = np.asarray(evaluate(each, [numbers], device_under_test()))
         with np.errstate(all="ignore"):
             wide = numbers.astype(np.complex128)
-            want = {"abs": np.abs, "sqrt": np.sqrt, "log": np.log, "rsqrt": lambda z: 1 / np.sqrt(z)}[name](wide)
+            want = EXACT[name](wide)
         assert np.all(np.abs(got - want) <= 3e-6 * np.abs(want))

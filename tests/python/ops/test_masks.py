@@ -120,7 +120,9 @@ def test_masks(name):
 
 
 @pytest.mark.parametrize("mask_first", [False, True])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16", "complex64", "int32"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "bfloat16", "complex64", "int32"]
+)
 def test_dtypes(dtype, mask_first):
     with precision_of(np.dtype(dtype)):
         finite = np.where(np.isfinite(X), X, 3) if dtype == "int32" else X

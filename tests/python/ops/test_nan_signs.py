@@ -40,8 +40,7 @@ UNARY = {
     "to_complex": lambda x: x.astype(jnp.complex64).real,
     "sort": jnp.sort,
     "transposed_sum": lambda x: x.reshape(2, 3).T + x.reshape(3, 2),
-    "sqrt": lambda x: lax.sqrt(lax.abs(x)) * x,
-    "sum": lambda x: jnp.sum(x[:, None] * jnp.ones((1, 3), x.dtype), axis=1),
+    "sum": lambda x: jnp.sum((x - 1)[:, None] * jnp.ones((1, 3), x.dtype), axis=1),
     "dot": lambda x: x[:, None] @ jnp.ones((1, 1), x.dtype),
 }
 
@@ -69,7 +68,10 @@ def test_partition_loses_no_element(dtype):
 
 
 @pytest.mark.parametrize("operator", [lax.add, lax.sub, lax.mul, lax.div])
-@pytest.mark.parametrize("shapes", [((4, 5), (4, 5)), ((4, 1), (1, 5)), ((3, 4, 1), (3, 1, 5)), ((), (7,)), ((0, 3), (0, 3))])
+@pytest.mark.parametrize(
+    "shapes",
+    [((4, 5), (4, 5)), ((4, 1), (1, 5)), ((3, 4, 1), (3, 1, 5)), ((), (7,)), ((0, 3), (0, 3))],
+)
 def test_bfloat16_arithmetic_rounds_to_nearest_even(operator, shapes):
     """Bit for bit as float32 rounded once, broadcast, transposed and sliced."""
     generator = np.random.default_rng(3)
