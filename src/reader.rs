@@ -52,7 +52,7 @@ pub fn is_text(bytes: &[u8]) -> bool {
 fn choose(name: &str, is_text: bool) -> Result<Reader, ReadError> {
     let has_mlir = cfg!(feature = "mlir");
     let reader = match name {
-        "native" => Reader::Native,
+        "" | "native" => Reader::Native,
         "mlir" if has_mlir => Reader::Mlir,
         "mlir" => {
             let message = format!("{VARIABLE}=mlir, but this build of jax-mps is without MLIR: see docs/readers.md");
