@@ -20,9 +20,11 @@ pub(super) fn occupy(stream: Stream) {
         // SAFETY: a stream of the host's processor that nobody else knows of yet.
         let ours = unsafe { mlx_sys::jax_mps_become_main_thread(stream.raw()) };
         let _ = sender.send(ours);
-        while ours {
+        if ours {
             // Its number may not be another's.
-            std::thread::park();
+            loop {
+                std::thread::park();
+            }
         }
     });
     if let Err(error) = &spawned {
@@ -36,5 +38,6 @@ pub(super) fn occupy(stream: Stream) {
 /// Whether the error of an evaluation may be that of a task of another program. Refused memory is not: MLX allocates when
 /// it schedules.
 pub(super) fn may_throw_errors_of_others(error: &Error) -> bool {
-    !OURS.load(Ordering::Relaxed) && !(error.is_out_of_memory() && error.message != "std::bad_alloc")
+    let refused = error.is_out_of_memory() && error.message != "std::bad_alloc";
+    !refused && !OURS.load(Ordering::Relaxed)
 }
