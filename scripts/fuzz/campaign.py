@@ -41,6 +41,7 @@ class Campaign:
         status = answer["status"]
         if status in ("crash", "hang") and answer["phase"] == "cpu":
             status = f"{status} of XLA:CPU"
+            print(f"{status}: seed {seed}: {answer['detail']}", flush=True)
         with self.lock:
             self.counts[status] += 1
             self.steps.update(answer.get("steps", ()))
