@@ -8,9 +8,7 @@ import threading
 import time
 from typing import Any
 
-from fuzz.pool import Worker
-
-FINDINGS = ("value", "type", "error", "accepted", "crash", "hang")
+from fuzz.pool import FINDINGS, Worker
 
 
 class Campaign:
