@@ -8,9 +8,7 @@ import threading
 import time
 from typing import Any
 
-from fuzz.pool import Worker
-
-FINDINGS = ("value", "type", "error", "accepted", "crash", "hang")
+from fuzz.pool import FINDINGS, Worker
 
 
 class Campaign:
@@ -41,6 +39,7 @@ class Campaign:
         status = answer["status"]
         if status in ("crash", "hang") and answer["phase"] == "cpu":
             status = f"{status} of XLA:CPU"
+            print(f"{status}: seed {seed}: {answer['detail']}", flush=True)
         with self.lock:
             self.counts[status] += 1
             self.steps.update(answer.get("steps", ()))

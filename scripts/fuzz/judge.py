@@ -32,6 +32,7 @@ import numpy as np
 
 from fuzz import modes, noise
 from fuzz.harness import TOLERANCE, is_inexact
+from fuzz.pool import FINDINGS
 from fuzz.program import Program, namespace
 
 SAMPLES = 8
@@ -47,7 +48,7 @@ REFUSALS = {
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """``status``: ok; sensitive, reference (right for the reasons above); refused, invalid; or a finding: value, type,
+    """``status``: ok; sensitive, denormal, reference (right for the reasons above); refused, invalid; or a finding: value, type,
     error, accepted."""
 
     status: str
@@ -56,9 +57,6 @@ class Verdict:
     @property
     def is_finding(self) -> bool:
         return self.status in FINDINGS
-
-
-FINDINGS = ("value", "type", "error", "accepted", "crash", "hang")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,8 +208,6 @@ def noisy(program: Program) -> tuple[list | None, bool]:
             function, arguments = modes.prepared(compiled_function(program), program.inputs, settings)
             return noise.samples(lambda *values: jax.tree.leaves(function(*values)), arguments, denormal, SAMPLES), denormal
         except Exception as error:  # noqa: BLE001  no excuse then
-            if os.environ.get("FUZZ_DEBUG"):
-                raise
             print(f"no noise for this program: {error}", file=sys.stderr)
             return None, denormal
 

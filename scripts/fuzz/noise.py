@@ -38,6 +38,8 @@ SUMS = frozenset(
     " geqrf householder_product eig schur tridiagonal tridiagonal_solve reduce select_and_scatter select_and_scatter_add"
     " custom_linear_solve linear_solve".split()
 )
+COMPLEMENTS = frozenset("igamma igammac betainc regularized_incomplete_beta".split())
+"""Functions that may come out as 1 less a number near 1."""
 CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Names under which primitives that only call hold what they call."""
 
@@ -132,6 +134,8 @@ def one(equation: Any, values: list[Any], noise: Noise, seed: Any) -> list[Any]:
     if name in EXACT and not (noise.denormals and name not in LAYOUT):
         return results
     quiet = name in EXACT
+    if name in COMPLEMENTS:
+        results = [1 - noise.apply(1 - x, amplitude_of(x, True), seed) for x in results]
     return [noise.apply(x, 0.0 if quiet else amplitude_of(x, name in ARITHMETIC), seed) for x in results]
 
 

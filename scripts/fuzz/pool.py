@@ -10,6 +10,8 @@ import sys
 import threading
 from typing import Any
 
+FINDINGS = ("value", "type", "error", "accepted", "crash", "hang")
+"""The outcomes that say that something is wrong."""
 START_SECONDS = 180
 LIFE = 2000
 """Programs after which a worker is replaced."""
