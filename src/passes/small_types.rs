@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::lower::testing::{Builder, tensor};
     use crate::program::ElementType::*;
-    use crate::program::{Binary, Unary, verify};
+    use crate::program::{Binary, DotGeneral, Unary, verify};
 
     fn legalize(builder: Builder, results: &[ValueId]) -> Program {
         let mut function = builder.function;
@@ -228,6 +228,26 @@ mod tests {
         assert_eq!(names(&function.body), ["convert", "convert", "add", "convert", "reverse"]);
         let add = &function.body.ops[2];
         assert!(add.operands.iter().chain(&add.results).all(|&value| function.tensor(value).unwrap().element == F32));
+    }
+
+    #[test]
+    fn products_wanted_in_integers_are_rounded_first() {
+        let mut builder = Builder::default();
+        let a = builder.argument(tensor(F8E4M3FN, &[2]));
+        let dot = DotGeneral {
+            lhs_batching_dimensions: vec![],
+            rhs_batching_dimensions: vec![],
+            lhs_contracting_dimensions: vec![0],
+            rhs_contracting_dimensions: vec![0],
+            precision_config: vec![],
+            algorithm: None,
+        };
+        let product = builder.op(OpKind::DotGeneral(dot), &[a, a], vec![tensor(I32, &[])], vec![]);
+        let program = legalize(builder, &product);
+        let function = &program.functions[0];
+        assert_eq!(names(&function.body), ["convert", "convert", "dot_general", "convert", "convert"]);
+        let element = |op: usize| function.tensor(function.body.ops[op].results[0]).unwrap().element;
+        assert_eq!([2, 3, 4].map(element), [F32, F8E4M3FN, I32]);
     }
 
     #[test]

@@ -362,6 +362,9 @@ def difference(
         magnitude = magnitude + largest / 8 if gradient else np.maximum(magnitude, max(largest, 1.0))
     # XLA:CPU flushes denormal numbers to zero, MLX keeps them.
     smallest = 2 * float(ml_dtypes.finfo(want.dtype).tiny)
+    if accumulates and gradient:
+        # Terms of order 1 may cancel altogether.
+        smallest += 4 * float(ml_dtypes.finfo(want.dtype).eps)
     problem = describe(got, want, distance > bound * magnitude + smallest, f"differ by > {bound:g}")
     if problem:
         return problem

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import lax
 
-from ops.harness import ALL, INT4, Case, full_range, normal, suite
+from ops.harness import ALL, FLOATS, INT4, Case, full_range, normal, suite
 
 SOME = ("bool", "int8", "uint32", "bfloat16", "float16", "float32", "complex64")
 FEW = ("float32", "int32")
@@ -56,7 +56,13 @@ CASES = [
     *(Case(name, move, [normal(*shape)], dtypes, gradient=True) for name, move, shape, dtypes in MOVES),
     *(
         Case(f"pad_{name}", lambda x, value, config=config: lax.pad(x, value, config),
-             [normal(3, 4), normal()], ("float32", "int32", "bool", "complex64"), gradient=True)
+             [normal(3, 4), normal()], ("float32", "int32", "bool", "complex64"))
+        for name, config in PADS
+    ),
+    # The gradient by the value is a difference of sums.
+    *(
+        Case(f"pad_gradient_{name}", lambda x, value, config=config: lax.pad(x, value, config),
+             [normal(3, 4), normal()], (*FLOATS, "complex64"), gradient=True, accumulates=True)
         for name, config in PADS
     ),
     Case("pad_empty", lambda x: lax.pad(x, x.dtype.type(1), [(2, 1, 3), (0, 0, 0)]),
