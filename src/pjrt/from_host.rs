@@ -206,7 +206,7 @@ entry! {
         };
         let refuse = |code, why: &str| Err(Error::new(code, format!("PJRT_Client_CreateViewOfDeviceBuffer: {why}")));
         let element = match ty {
-            BufferType::Tensor(element) if client.runtime().borrows(ty, device.runtime()) => element,
+            BufferType::Tensor(element) if client.runtime().views(ty, device.runtime()) => element,
             _ => return refuse(Code::Unimplemented, "the device reads only memory that MLX has allocated"),
         };
         if args.stream != 0 {
