@@ -2,9 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::arithmetic::{UnaryFormula, unary, unary_in_f32};
-use super::complex::of_parts;
-use super::exponential::cos;
-use super::formula::Formula;
 use super::linear_algebra::{lapack, permutation};
 use super::special_functions::{erf, erf_inv};
 use super::top_k::top_k;
@@ -82,19 +79,11 @@ fn function(name: &str) -> Option<Function> {
         "atan" => own!(mlx::arctan),
         "atanh" => own!(mlx::arctanh),
         "cosh" => own!(mlx::cosh),
-        "sinh" => Function { real: |x| x.apply(mlx::sinh), complex: Some(complex_sinh), double: true },
+        "sinh" => own!(mlx::sinh),
         "erf" => Function { real: erf, complex: None, double: true },
         "erf_inv" => Function { real: erf_inv, complex: None, double: false },
         _ => return None,
     })
-}
-
-/// MLX halves e^z - e^-z, which cancel near the imaginary axis: there sinh x cos y is the real part.
-fn complex_sinh(z: &Formula) -> Formula {
-    let (x, y) = (z.real(), z.imag());
-    let sinh = z.apply(mlx::sinh);
-    let near = x.abs().less(1.0).apply2(&y.is_finite(), mlx::logical_and);
-    of_parts(&near.select(&(x.sinh() * cos(&y)), sinh.real()), &sinh.imag())
 }
 
 fn function_of(context: &Context<'_>, op: &Op, function: Function) -> Result<Lowered, LowerError> {
