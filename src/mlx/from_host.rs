@@ -59,9 +59,14 @@ impl Lent {
         Self { data: data.cast_mut().cast(), length, release }
     }
 
-    /// Whether such memory can be taken without a copy.
+    /// Whether such memory can be taken without a copy, and is worth it.
     pub fn fits(data: *const u8, length: usize) -> bool {
-        length >= Self::LEAST && data.addr().is_multiple_of(Self::PAGE) && length.is_multiple_of(Self::PAGE)
+        length >= Self::LEAST && Self::is_whole_pages(data, length)
+    }
+
+    /// Whether such memory can be taken without a copy.
+    pub fn is_whole_pages(data: *const u8, length: usize) -> bool {
+        length > 0 && data.addr().is_multiple_of(Self::PAGE) && length.is_multiple_of(Self::PAGE)
     }
 }
 
@@ -280,6 +285,7 @@ mod tests {
         let page = std::ptr::without_provenance::<u8>(Lent::PAGE);
         assert!(Lent::fits(page, Lent::LEAST));
         assert!(!Lent::fits(page, Lent::LEAST - Lent::PAGE));
+        assert!(Lent::is_whole_pages(page, Lent::PAGE) && !Lent::is_whole_pages(page, 0));
         assert!(!Lent::fits(page, Lent::LEAST + 4));
         assert!(!Lent::fits(page.wrapping_add(64), Lent::LEAST));
         assert!(!Lent::fits(page, 0));

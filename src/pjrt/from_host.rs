@@ -160,7 +160,7 @@ enum Viewed {
     Offered,
     /// MLX uses it.
     InUse(OnDelete),
-    /// MLX has given it back: at once, when it made a copy.
+    /// MLX has given it back: soon, when it made a copy.
     GivenBack,
 }
 
@@ -206,14 +206,14 @@ entry! {
         };
         let refuse = |code, why: &str| Err(Error::new(code, format!("PJRT_Client_CreateViewOfDeviceBuffer: {why}")));
         let element = match ty {
-            BufferType::Tensor(element) if client.runtime().borrows(ty, device.runtime()) => element,
+            BufferType::Tensor(element) if client.runtime().views(ty, device.runtime()) => element,
             _ => return refuse(Code::Unimplemented, "the device reads only memory that MLX has allocated"),
         };
         if args.stream != 0 {
             return refuse(Code::Unimplemented, "mps has no streams of others to wait for");
         }
         let data = args.device_buffer_ptr.cast::<u8>().cast_const();
-        if !Lent::fits(data, length) {
+        if !Lent::is_whole_pages(data, length) {
             return refuse(Code::InvalidArgument, "the memory is not whole pages of 16 KiB");
         }
         let (function, memory_of_caller) = (args.on_delete_callback, args.device_buffer_ptr);
@@ -223,7 +223,7 @@ entry! {
         // SAFETY: the caller lends the memory until it is called back.
         let lent = unsafe { Lent::new(data, length, Box::new(move || Viewed::give_back(&offered))) };
         let buffer = client.runtime().buffer_from_lent(element, dims, layout, lent, device.runtime(), memory)?;
-        if !Viewed::keep(&viewed, on_delete) {
+        if buffer.pointer()? != data || !Viewed::keep(&viewed, on_delete) {
             return refuse(Code::Unimplemented, "mlx does not use this memory in place");
         }
         args.buffer = Buffer::new(client, buffer).give();
@@ -274,7 +274,7 @@ entry! {
 mod tests {
     use super::*;
 
-    /// A view needs Metal; this is what tells it from a copy.
+    /// Memory of which MLX made a copy, so that there is no view, is given back without a word.
     #[test]
     fn callers_are_told_once_and_only_of_views() {
         unsafe extern "C" fn count(_: *mut c_void, calls: *mut c_void) {

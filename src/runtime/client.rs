@@ -245,12 +245,18 @@ impl Client {
         Buffer::from_bytes(ty, dims, layout, bytes, device.clone(), memory)
     }
 
-    /// Whether the device reads memory of the host in place, if it is [whole pages](Lent::fits).
+    /// Whether the device reads memory of the host in place, if it is [whole pages](Lent::fits), and the user allows that
+    /// for arrays that are to be copied.
     pub fn borrows(&self, ty: BufferType, device: &Device) -> bool {
+        device.borrows && self.views(ty, device)
+    }
+
+    /// Whether the device reads memory of others in place, if it is [whole pages](Lent::fits).
+    pub fn views(&self, ty: BufferType, device: &Device) -> bool {
         let BufferType::Tensor(element) = ty else { return false };
         // Elements of other widths are not stored as they come.
         let as_it_is = element.bits() >= 8 && storage(element).is_some_and(|dtype| dtype.size() == element.bytes());
-        as_it_is && device.borrows
+        as_it_is && device.stream().capabilities().borrows_host_memory
     }
 
     /// A buffer in memory of the host, without a copy where [`Self::borrows`] said so.
