@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::arithmetic::{direct, total_order};
-use super::formula::Formula;
+use super::formula::{Formula, signed};
 use super::{Context, LowerError, Lowered, Row, complex};
 use crate::mlx::{self, Array, Stream};
 use crate::program::{CompareType, Direction, ElementType, Op, OpKind};
@@ -60,7 +60,24 @@ fn select(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     if context.operand(op, 0)?.element != ElementType::Bool {
         return Err(context.invalid(op, "a predicate of i1 expected"));
     }
+    let element = context.operand(op, 1)?.element;
+    let zero = context.constant(op.operands[2]).is_some_and(|literal| literal.data.iter().all(|&byte| byte == 0));
+    if zero && element.bytes() > 1 && context.operand(op, 0)?.shape == context.operand(op, 1)?.shape {
+        return Ok(Lowered::one(|inputs, stream| {
+            if stream.capabilities().vector_select {
+                mlx::select(inputs[0], inputs[1], inputs[2], stream)
+            } else {
+                or_zero(&Formula::of(inputs[0], stream), &Formula::of(inputs[1], stream)).finish()
+            }
+        }));
+    }
     Ok(Lowered::one(|inputs, stream| mlx::select(inputs[0], inputs[1], inputs[2], stream)))
+}
+
+/// Elements where the predicate holds, else 0: their bits and as many of its.
+fn or_zero(predicate: &Formula, a: &Formula) -> Formula {
+    let bits = signed(a.dtype());
+    (a.view(bits) & -predicate.cast(bits)).view(a.dtype())
 }
 
 fn clamp(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {

@@ -117,6 +117,8 @@ pub struct Capabilities {
     /// Whether the sign of a NaN outlives rounding to bf16, or MLX's own arithmetic is used all the same: for GPUs there
     /// is nothing better.
     pub bfloat16_nan_signs: bool,
+    /// Whether select runs at the speed of other elementwise functions; the CPU's is a loop over single elements.
+    pub vector_select: bool,
     /// Whether powers follow C for NaN and infinities (`x^0 = 1^y = 1`).
     pub c_powers: bool,
     /// Whether f32's elementary functions may take their way through f64 and expm1, which is precise on the host's
@@ -149,6 +151,7 @@ const CPU: Capabilities = Capabilities {
     negates_complex_zeros: true,
     precise_complex_sqrt: true,
     bfloat16_nan_signs: false,
+    vector_select: false,
     c_powers: true,
     precise_host_math: true,
 };
@@ -176,6 +179,7 @@ const METAL: Capabilities = Capabilities {
     negates_complex_zeros: true,
     precise_complex_sqrt: false,
     bfloat16_nan_signs: true,
+    vector_select: true,
     c_powers: false,
     precise_host_math: false,
 };
