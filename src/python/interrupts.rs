@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use pending_exception::{raise_soon, with_lock};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -21,7 +22,7 @@ pub(super) fn enable() {
 }
 
 fn interrupted() -> bool {
-    let found = Python::try_attach(|py| py.check_signals());
+    let found = with_lock(|py| py.check_signals());
     let Some(Err(error)) = found else { return false };
     KEPT.set(Some(error));
     true
@@ -29,12 +30,12 @@ fn interrupted() -> bool {
 
 fn raise() -> bool {
     let Some(error) = KEPT.take() else { return false };
-    let raised = Python::try_attach(|py| pending_exception::raise_soon(py, error));
+    let raised = with_lock(|py| raise_soon(py, error));
     matches!(raised, Some(Ok(())))
 }
 
 fn is_daemon() -> bool {
-    let asked = Python::try_attach(|py| -> PyResult<bool> {
+    let asked = with_lock(|py| -> PyResult<bool> {
         py.import("threading")?.call_method0("current_thread")?.getattr("daemon")?.extract()
     });
     matches!(asked, Some(Ok(true)))

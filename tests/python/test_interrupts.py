@@ -65,7 +65,9 @@ WAITS = {
     "ordered callback": "jax.jit(lambda x: io_callback(sleep, same(x), x, ordered=True))(x)",
     "debug callback": "jax.jit(lambda x: (jax.debug.callback(sleep, x), x)[1])(x)",
     "program in a callback": (
-        "jax.jit(lambda x: jax.pure_callback(lambda x: np.asarray(jax.jit(slow)(note(x))), same(x), x))(x)"
+        # JAX gives callbacks arrays of XLA:CPU, which cannot be interrupted.
+        "jax.jit(lambda x: jax.pure_callback("
+        "lambda x: np.asarray(jax.jit(slow)(jax.device_put(note(x), jax.devices()[0]))), same(x), x))(x)"
     ),
 }
 

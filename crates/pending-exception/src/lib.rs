@@ -9,6 +9,27 @@ use std::ffi::{c_int, c_void};
 use pyo3::prelude::*;
 use pyo3::{PyErr, ffi};
 
+/// Runs `body` with Python's lock held; None where Python has not begun or has ended.
+///
+/// pyo3's own `attach` takes a thread for attached for as long as a function of pyo3's is on its stack. Where one of these
+/// has called Python, and Python something that let go of the lock, it no longer is.
+pub fn with_lock<R>(body: impl FnOnce(Python<'_>) -> R) -> Option<R> {
+    struct Lock(ffi::PyGILState_STATE);
+    impl Drop for Lock {
+        fn drop(&mut self) {
+            // SAFETY: the state that taking the lock on this thread has given, given back once.
+            unsafe { ffi::PyGILState_Release(self.0) };
+        }
+    }
+    // SAFETY: may be asked at any time.
+    if unsafe { ffi::Py_IsInitialized() } == 0 {
+        return None;
+    }
+    // SAFETY: Python runs; a thread that holds the lock already may take it again.
+    let _lock = Lock(unsafe { ffi::PyGILState_Ensure() });
+    Some(Python::attach(body))
+}
+
 /// Raises the exception in the main thread, where that next runs Python code.
 ///
 /// # Errors
