@@ -11,7 +11,7 @@ mod windows;
 
 use self::depthwise::Depthwise;
 use self::geometry::Geometry;
-use self::library::Library;
+use self::library::{Library, Runs};
 use self::phases::Phases;
 use self::windows::Windows;
 use super::dot_general::product::{Extent, MatrixProduct};
@@ -82,17 +82,20 @@ fn lower(context: &Context<'_>, op: &Op, native: NativeConvolution) -> Result<Lo
         NativeConvolution::WherePlanned => library.map(Library::where_it_runs),
         NativeConvolution::Never | NativeConvolution::Always => library,
     };
-    let lowered = Lowered::one(move |inputs, stream| match &library {
-        Some(library) if library.runs(stream)? => {
-            let lhs = mlx::astype(inputs[0], common, stream)?;
-            let kernel = mlx::astype(inputs[1], common, stream)?;
-            mlx::astype(&library.call(&lhs, &kernel, stream)?, dtype, stream)
+    let lowered = Lowered::one(move |inputs, stream| {
+        if let Some(library) = &library {
+            let runs = library.runs(stream)?;
+            if runs != Runs::Never {
+                let lhs = mlx::astype(inputs[0], common, stream)?;
+                let kernel = mlx::astype(inputs[1], common, stream)?;
+                return mlx::astype(&library.call(runs, &lhs, &kernel, stream)?, dtype, stream);
+            }
         }
-        _ => match &form {
+        match &form {
             Form::Depthwise(depthwise) => depthwise.call(&product, inputs[0], inputs[1], stream),
             Form::Phases(phases) => phases.call(&product, inputs[0], inputs[1], stream),
             Form::Windows(windows) => windows.call(&product, inputs[0], inputs[1], stream),
-        },
+        }
     });
     Ok(if placement == Placement::Cpu { lowered.on_cpu() } else { lowered })
 }

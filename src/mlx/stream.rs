@@ -239,6 +239,17 @@ impl Stream {
         self.evaluate_async(arrays)?.wait()
     }
 
+    /// Evaluates and waits, to see whether MLX can: an error is that of the arrays, and concerns nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn attempt(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
+        ATTEMPTS.set(true);
+        let launch = self.evaluate_async(arrays);
+        ATTEMPTS.set(false);
+        launch?.wait()
+    }
+
     /// The caller holds the evaluation lock. `host`: the stream with the program's steps on the host's processor, if there
     /// may be any; `awaited`: the same, where they must be done before the lock is given back.
     fn schedule(self, arrays: &[impl Borrow<Array>], host: Option<Stream>, awaited: Option<Stream>) -> Result<Launch> {
@@ -257,6 +268,7 @@ impl Stream {
             (number, reach) = failures::next_launch();
             outcome = self.evaluate_together(arrays, &handles, awaited);
         } else if let Err(error) = &outcome
+            && !ATTEMPTS.get()
             && main_thread::may_throw_errors_of_others(error)
         {
             failures::record_until(number, &error.message);
@@ -316,6 +328,11 @@ impl Stream {
             unsafe { mlx_sys::mlx_set_default_stream(self.raw) };
         }
     }
+}
+
+thread_local! {
+    /// Whether this thread evaluates to see whether MLX can.
+    static ATTEMPTS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs a program whose launches [reach](Reach) back as far as that.

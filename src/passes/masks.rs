@@ -216,18 +216,18 @@ mod tests {
     use crate::program::ElementType::*;
 
     /// The op kinds of @main after the pass.
-    fn after(builder: Builder, results: &[ValueId]) -> Vec<&'static str> {
+    fn after(builder: Builder, results: &[ValueId]) -> Vec<String> {
         let mut function = builder.function;
         function.body.results = results.to_vec();
         let mut program = Program { functions: vec![function], ..Default::default() };
         run(&mut program).expect("never fails");
         crate::program::verify::verify(&program).expect("still valid");
-        program.functions[0].body.ops.iter().map(|op| op.kind.name()).collect()
+        program.functions[0].body.ops.iter().map(|op| op.kind.name().to_owned()).collect()
     }
 
     const MULTIPLY: OpKind = OpKind::Binary(Binary::Multiply);
 
-    fn product(element: ElementType, mask_first: bool) -> Vec<&'static str> {
+    fn product(element: ElementType, mask_first: bool) -> Vec<String> {
         let mut builder = Builder::default();
         let ty = tensor(element, &[3]);
         let (x, m) = (builder.argument(ty.clone()), builder.argument(tensor(Bool, &[3])));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     /// `repeat_x`: the other factor is repeated as well; `converted`: before the mask is repeated.
-    fn repeated(repeat_x: bool, converted: bool) -> Vec<&'static str> {
+    fn repeated(repeat_x: bool, converted: bool) -> Vec<String> {
         let mut builder = Builder::default();
         let (row, matrix) = (vec![tensor(F32, &[3])], vec![tensor(F32, &[2, 3])]);
         let broadcast = || OpKind::BroadcastInDim { broadcast_dimensions: vec![1] };
@@ -275,13 +275,13 @@ mod tests {
     #[test]
     fn a_repeated_boolean_chooses_among_what_is_repeated_alike() {
         for converted in [false, true] {
-            assert!(repeated(false, converted).contains(&"multiply"));
-            assert!(repeated(true, converted).contains(&"select"));
+            assert!(repeated(false, converted).contains(&"multiply".to_owned()));
+            assert!(repeated(true, converted).contains(&"select".to_owned()));
         }
     }
 
     /// `converted`: before the mask is reshaped; `alike`: the other factor is reshaped as well.
-    fn reshaped(converted: bool, alike: bool) -> Vec<&'static str> {
+    fn reshaped(converted: bool, alike: bool) -> Vec<String> {
         let mut builder = Builder::default();
         let matrix = vec![tensor(F32, &[2, 3])];
         let m = builder.argument(tensor(Bool, &[6]));
@@ -304,10 +304,10 @@ mod tests {
 
     #[test]
     fn moved_booleans_choose_and_moved_numbers_do_so_among_what_is_moved_alike() {
-        assert!(reshaped(false, false).contains(&"select"));
-        assert!(reshaped(false, true).contains(&"select"));
-        assert!(reshaped(true, true).contains(&"select"));
-        assert!(reshaped(true, false).contains(&"multiply"));
+        assert!(reshaped(false, false).contains(&"select".to_owned()));
+        assert!(reshaped(false, true).contains(&"select".to_owned()));
+        assert!(reshaped(true, true).contains(&"select".to_owned()));
+        assert!(reshaped(true, false).contains(&"multiply".to_owned()));
     }
 
     #[test]
@@ -342,7 +342,7 @@ mod tests {
             });
             let result = if batch == 1 { tensor(F32, &[2]) } else { ty };
             let results = builder.op(dot, &[x, k], vec![result], vec![]);
-            assert_eq!(after(builder, &results).contains(&"select"), batch == 2);
+            assert_eq!(after(builder, &results).contains(&"select".to_owned()), batch == 2);
         }
     }
 }

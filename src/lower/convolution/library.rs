@@ -19,8 +19,19 @@ pub(super) struct Library {
     kernel_shape: Vec<i32>,
     parameters: ConvParameters,
     result_permutation: Vec<i32>,
-    /// Whether MLX can run it, where only running it tells.
-    runs: Option<OnceLock<bool>>,
+    /// On what operands MLX can run it, where only running it tells.
+    runs: Option<OnceLock<Runs>>,
+}
+
+/// On what operands a convolution runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// On all.
+    OnAll,
+    /// On operands that lie at the start of an allocation.
+    OnAligned,
+    /// On none.
+    Never,
 }
 
 impl Library {
@@ -102,53 +113,57 @@ impl Library {
         Self { runs: Some(OnceLock::new()), ..self }
     }
 
-    /// Whether MLX can run it. Where only an evaluation tells, the first call convolves zeros and waits for them, apart from
-    /// the program's own arrays: an evaluation that fails takes with it whatever is evaluated in it.
+    /// On what operands MLX can run it. Where only an evaluation tells, the first call convolves zeros and waits for them,
+    /// apart from the program's own arrays: an evaluation that fails takes with it whatever is evaluated in it. Operands may
+    /// start anywhere in memory that others share, and cuDNN's plans depend on their alignment: tried are both those at the
+    /// start of an allocation and those one element behind it.
     ///
     /// # Errors
     /// Memory that is short.
-    pub fn runs(&self, stream: Stream) -> mlx::Result<bool> {
-        let Some(known) = &self.runs else { return Ok(true) };
+    pub fn runs(&self, stream: Stream) -> mlx::Result<Runs> {
+        let Some(known) = &self.runs else { return Ok(Runs::OnAll) };
         if let Some(&runs) = known.get() {
             return Ok(runs);
         }
-        let runs = match self.convolve_zeros(stream) {
-            Ok(()) => true,
-            Err(error) if error.is_out_of_memory() => return Err(error),
-            Err(error) => {
-                let (lhs, kernel, dtype) = (&self.lhs_shape, &self.kernel_shape, self.dtype);
-                tracing::info!(?lhs, ?kernel, ?dtype, %error, "convolution by windows and a product of matrices");
-                false
-            }
+        let runs = if !self.convolves_zeros(0, stream)? {
+            Runs::Never
+        } else if self.convolves_zeros(1, stream)? {
+            Runs::OnAll
+        } else {
+            Runs::OnAligned
         };
         Ok(*known.get_or_init(|| runs))
     }
 
-    /// Operands may start anywhere in memory that others share, and cuDNN's plans depend on their alignment: both those at
-    /// the start of an allocation, and those one element behind it.
-    fn convolve_zeros(&self, stream: Stream) -> mlx::Result<()> {
-        for offset in [0, 1] {
-            let zeros = |shape: &[i32]| {
-                let size = shape.iter().try_fold(1i32, |size, &each| size.checked_mul(each));
-                let Some(size) = size.filter(|&size| size < i32::MAX) else {
-                    return mlx::zeros(shape, self.dtype, stream);
-                };
-                let zeros = mlx::contiguous(&mlx::zeros(&[size + offset], self.dtype, stream)?, stream)?;
-                stream.evaluate(&[&zeros])?;
-                mlx::reshape(&mlx::slice(&zeros, &[offset], &[size + offset], &[1], stream)?, shape, stream)
+    /// Whether MLX convolves operands that lie so many elements behind the start of an allocation.
+    fn convolves_zeros(&self, offset: i32, stream: Stream) -> mlx::Result<bool> {
+        let zeros = |shape: &[i32]| {
+            let size = shape.iter().try_fold(1i32, |size, &each| size.checked_mul(each));
+            let Some(size) = size.filter(|&size| size < i32::MAX) else {
+                return mlx::zeros(shape, self.dtype, stream);
             };
-            let result =
-                mlx::conv_general(&zeros(&self.lhs_shape)?, &zeros(&self.kernel_shape)?, &self.parameters, stream)?;
-            stream.evaluate(&[&result])?;
+            let zeros = mlx::contiguous(&mlx::zeros(&[size + offset], self.dtype, stream)?, stream)?;
+            stream.evaluate(&[&zeros])?;
+            mlx::reshape(&mlx::slice(&zeros, &[offset], &[size + offset], &[1], stream)?, shape, stream)
+        };
+        let result =
+            mlx::conv_general(&zeros(&self.lhs_shape)?, &zeros(&self.kernel_shape)?, &self.parameters, stream)?;
+        match stream.attempt(&[&result]) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_out_of_memory() => Err(error),
+            Err(error) => {
+                let (lhs, kernel, dtype) = (&self.lhs_shape, &self.kernel_shape, self.dtype);
+                tracing::info!(?lhs, ?kernel, ?dtype, offset, %error, "mlx has no such convolution");
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     /// Convolves operands of one dtype, into that dtype.
     ///
     /// # Errors
     /// What MLX refuses.
-    pub fn call(&self, lhs: &Array, kernel: &Array, stream: Stream) -> mlx::Result<Array> {
+    pub fn call(&self, runs: Runs, lhs: &Array, kernel: &Array, stream: Stream) -> mlx::Result<Array> {
         let mut lhs = lhs.clone();
         if let Some((start, stop)) = &self.crop {
             lhs = mlx::slice(&lhs, start, stop, &vec![1; start.len()], stream)?;
@@ -165,9 +180,21 @@ impl Library {
             kernel = mlx::slice(&kernel, start, stop, strides, stream)?;
         }
         kernel = mlx::transpose(&kernel, &self.kernel_permutation, stream)?;
-        let lhs = mlx::contiguous(&lhs, stream)?;
-        let kernel = mlx::contiguous(&kernel, stream)?;
+        let mut lhs = mlx::contiguous(&lhs, stream)?;
+        let mut kernel = mlx::contiguous(&kernel, stream)?;
+        if runs == Runs::OnAligned {
+            lhs = aligned(&lhs, stream)?;
+            kernel = aligned(&kernel, stream)?;
+        }
         let result = mlx::conv_general(&lhs, &kernel, &self.parameters, stream)?;
         mlx::transpose(&result, &self.result_permutation, stream)
     }
+}
+
+/// A copy at the start of an allocation: of something longer, of which it is the beginning.
+fn aligned(a: &Array, stream: Stream) -> mlx::Result<Array> {
+    let mut row = a.shape().to_vec();
+    row[0] = 1;
+    let longer = mlx::concatenate(&[a, &mlx::zeros(&row, a.dtype(), stream)?], 0, stream)?;
+    mlx::slice(&longer, &vec![0; row.len()], a.shape(), &vec![1; row.len()], stream)
 }
