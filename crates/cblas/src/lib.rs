@@ -4,14 +4,14 @@
 //! A cdylib that links this crate exports the three symbols. When it is loaded before anything else
 //! has loaded `libmlx.so`, the dynamic linker searches it breadth first, so before the wheel's
 //! `libblas`, and MLX multiplies with these functions. When `mlx.core` was imported first, MLX stays
-//! bound to the wheel's own BLAS: slower, with the same results.
+//! bound to the wheel's own BLAS: slower, and with sums whose error grows with their length.
 //!
 //! The calling convention is that of the reference CBLAS with 32-bit integers (LP64). An invalid
 //! argument is reported on standard error, as the reference `xerbla` does, and C is left untouched.
 //! Products above the threshold of `gemm` use rayon's global pool (`RAYON_NUM_THREADS` limits it).
 
 use std::ffi::{c_int, c_void};
-use std::ops::Mul;
+use std::ops::{Add, Mul};
 
 use gemm::{Parallelism, c32};
 
@@ -27,7 +27,7 @@ const TRANSPOSE: c_int = 112;
 const CONJUGATE_TRANSPOSE: c_int = 113;
 
 /// A matrix element type of the three products.
-trait Element: Copy + PartialEq + Mul<Output = Self> + 'static {
+trait Element: Copy + PartialEq + Add<Output = Self> + Mul<Output = Self> + 'static {
     const ZERO: Self;
     const ONE: Self;
 }
@@ -166,6 +166,56 @@ impl Product {
             }
             return;
         }
+        // SAFETY: the caller's promises; the sums start at the first element and have all `k`.
+        unsafe { self.add_up(self.k, alpha, a, b, beta, c) };
+    }
+
+    /// Longest sums of a product with a vector that `gemm` is left to make. It adds them into a few accumulators, or one:
+    /// their error grows with the length. In matrix times matrix it divides them itself.
+    fn longest_sum(&self) -> usize {
+        // Along the sum the matrix is dense (and dot products are), so that vectors of accumulators are used; or it is not.
+        match (self.m, self.n) {
+            (1, 1) => 4096,
+            (1, _) if self.b.row == 1 => 4096,
+            (_, 1) if self.a.column == 1 => 4096,
+            (1, _) | (_, 1) => 256,
+            _ => usize::MAX,
+        }
+    }
+
+    /// C := alpha · op(A) · op(B) + beta · C with the first `k` columns of op(A) and rows of op(B), halves of long sums
+    /// added.
+    ///
+    /// # Safety
+    /// As for [`Self::run`], with `k` for the length of the sums.
+    unsafe fn add_up<T: Element>(&self, k: usize, alpha: T, a: *const T, b: *const T, beta: T, c: *mut T) {
+        let longest = self.longest_sum();
+        if k <= longest {
+            // SAFETY: the caller's promises.
+            return unsafe { self.gemm(k, alpha, a, b, beta, c) };
+        }
+        let left = (k / 2).next_multiple_of(longest);
+        let mut right = vec![T::ZERO; self.m * self.n];
+        // C is one row or one column here: `right` lies as it does, without gaps.
+        let line = Self { c: Strides { row: 1, column: 1 }, ..*self };
+        // SAFETY: `left` < `k`, so both halves lie in the caller's matrices; `right` has m × n elements, of which one
+        // dimension is 1.
+        unsafe {
+            self.add_up(left, alpha, a, b, beta, c);
+            let (a, b) = (a.offset(left as isize * self.a.column), b.offset(left as isize * self.b.row));
+            line.add_up(k - left, alpha, a, b, T::ZERO, right.as_mut_ptr());
+            for (index, &term) in (0..).zip(&right) {
+                let element = c.offset(index * if self.n == 1 { self.c.row } else { self.c.column });
+                *element = *element + term;
+            }
+        }
+    }
+
+    /// One call of `gemm`.
+    ///
+    /// # Safety
+    /// As for [`Self::add_up`].
+    unsafe fn gemm<T: Element>(&self, k: usize, alpha: T, a: *const T, b: *const T, beta: T, c: *mut T) {
         // `gemm` names the factor of C alpha and that of the product beta.
         let read_c = beta != T::ZERO;
         // SAFETY: the caller's promises are those that `gemm` asks for; it does not read C when
@@ -174,7 +224,7 @@ impl Product {
             gemm::gemm(
                 self.m,
                 self.n,
-                self.k,
+                k,
                 c,
                 self.c.column,
                 self.c.row,

@@ -96,14 +96,16 @@ fn element<T: Tested>(x: &[T], layout: c_int, operation: c_int, ld: c_int, row: 
 
 /// Runs one call on matrices of known values and compares all of C, padding included.
 fn check<T: Tested>(call: &Call, alpha: Wide, beta: Wide) {
-    // Room for the larger of rows and columns of each matrix, whatever the layout.
-    let room = |ld: c_int, x: c_int, y: c_int| (ld * x.max(y).max(1)) as usize;
+    let room = |ld: c_int, operation: c_int, rows: c_int, columns: c_int| {
+        let lines = if (operation == NO_TRANSPOSE) == (call.layout == ROW_MAJOR) { rows } else { columns };
+        (ld * lines.max(1)) as usize
+    };
     let fill = |count: usize, seed: usize| -> Vec<T> {
         (0..count).map(|i| T::narrow((value(seed + 2 * i), value(seed + 2 * i + 1)))).collect()
     };
-    let a = fill(room(call.lda, call.m, call.k), 17);
-    let b = fill(room(call.ldb, call.k, call.n), 100_003);
-    let mut c = fill(room(call.ldc, call.m, call.n), 200_003);
+    let a = fill(room(call.lda, call.trans_a, call.m, call.k), 17);
+    let b = fill(room(call.ldb, call.trans_b, call.k, call.n), 100_003);
+    let mut c = fill(room(call.ldc, NO_TRANSPOSE, call.m, call.n), 200_003);
     if beta == (0.0, 0.0) {
         c.fill(T::narrow((f64::NAN, f64::NAN)));
     }
@@ -154,7 +156,7 @@ fn check<T: Tested>(call: &Call, alpha: Wide, beta: Wide) {
 
 /// Every layout, operation, padding and pair of scalars for sizes around the kernels' borders.
 fn check_all<T: Tested>() {
-    let sizes = [(1, 1, 1), (2, 3, 4), (7, 1, 5), (1, 9, 6), (5, 4, 1), (17, 33, 20), (48, 16, 8), (31, 2, 64)];
+    let sizes = [(1, 1, 1), (2, 3, 4), (7, 1, 5), (1, 9, 6), (5, 4, 1), (17, 33, 20), (48, 16, 8), (31, 2, 64), (1, 1, 4100), (1, 3, 300), (3, 1, 300)];
     let scalars = [
         ((1.0, 0.0), (0.0, 0.0)),
         ((1.0, 0.0), (1.0, 0.0)),
@@ -224,6 +226,25 @@ fn products_large_enough_for_threads_match_a_naive_sum() {
     check::<f32>(&row_major(130, 120, 110), (1.0, 0.0), (0.0, 0.0));
     check::<f64>(&row_major(130, 120, 110), (1.0, 0.0), (1.0, 0.0));
     check::<c32>(&row_major(90, 120, 110), (1.0, -1.0), (0.5, 0.0));
+}
+
+#[test]
+fn errors_of_products_with_vectors_do_not_grow_with_the_sum() {
+    let k = 1 << 21;
+    let ones = vec![1.9f32; 4 * k as usize];
+    let exact = f64::from(1.9f32).powi(2) * f64::from(k);
+    let transposed = |call: Call| Call { trans_a: TRANSPOSE, trans_b: TRANSPOSE, lda: call.m, ldb: k, ..call };
+    for (m, n) in [(1, 1), (1, 4), (4, 1)] {
+        for call in [row_major(m, n, k), transposed(row_major(m, n, k))] {
+            let mut c = [0f32; 4];
+            // SAFETY: the arrays hold at least m · k, k · n and m · n elements.
+            unsafe { f32::call(&call, 1.0, ones.as_ptr(), ones.as_ptr(), 0.0, c.as_mut_ptr()) };
+            for &value in &c[..(m * n) as usize] {
+                let error = (f64::from(value) / exact - 1.0).abs();
+                assert!(error < 42.0 * f64::from(f32::EPSILON), "{m} × {n}: {error}");
+            }
+        }
+    }
 }
 
 #[test]
