@@ -173,13 +173,13 @@ impl Product {
     /// Longest sums of a product with a vector that `gemm` is left to make. It adds them into a few accumulators, or one:
     /// their error grows with the length. In matrix times matrix it divides them itself.
     fn longest_sum(&self) -> usize {
-        // Along the sum the matrix is dense (and dot products are), so that vectors of accumulators are used; or it is not.
-        match (self.m, self.n) {
-            (1, 1) => 4096,
-            (1, _) if self.b.row == 1 => 4096,
-            (_, 1) if self.a.column == 1 => 4096,
-            (1, _) | (_, 1) => 256,
-            _ => usize::MAX,
+        if self.m > 1 && self.n > 1 {
+            usize::MAX
+        } else if self.a.column == 1 && self.b.row == 1 {
+            // Both sides are dense along the sum, so that its accumulators are the processor's vectors.
+            4096
+        } else {
+            256
         }
     }
 

@@ -15,6 +15,19 @@ fn times(a: Wide, b: Wide) -> Wide {
     (a.0 * b.0 - a.1 * b.1, a.0 * b.1 + a.1 * b.0)
 }
 
+/// The sum of the numbers, by halves: adding one after the other in f64 is less precise than what is tested.
+fn total(numbers: &[Wide]) -> Wide {
+    match numbers {
+        [] => (0.0, 0.0),
+        [number] => *number,
+        _ => {
+            let (left, right) = numbers.split_at(numbers.len() / 2);
+            let (left, right) = (total(left), total(right));
+            (left.0 + right.0, left.1 + right.1)
+        }
+    }
+}
+
 /// An element type under test: how to make it, widen it and call its function.
 trait Tested: Element + std::fmt::Debug {
     const EPSILON: f64;
@@ -118,13 +131,13 @@ fn check<T: Tested>(call: &Call, alpha: Wide, beta: Wide) {
     let mut inside = vec![false; c.len()];
     for row in 0..call.m as usize {
         for column in 0..call.n as usize {
-            let mut sum = (0.0, 0.0);
+            let mut products = Vec::new();
             for inner in 0..call.k as usize {
                 let left = element(&a, call.layout, call.trans_a, call.lda, row, inner);
                 let right = element(&b, call.layout, call.trans_b, call.ldb, inner, column);
-                let product = times(left, right);
-                sum = (sum.0 + product.0, sum.1 + product.1);
+                products.push(times(left, right));
             }
+            let sum = total(&products);
             let ld = call.ldc as usize;
             let index = if call.layout == ROW_MAJOR { row * ld + column } else { column * ld + row };
             let product = times(alpha.widen(), sum);

@@ -6,8 +6,8 @@ pub mod native;
 
 use super::combiner::{self, ArgExtremum, Combiner};
 use super::{Context, LowerError, Lowered, Region, Row, origin, shape_i32, storage};
-use crate::mlx::{self, Array, Arrays, Stream};
-use crate::program::{ElementType, Op, OpKind};
+use crate::mlx::{self, Array, Arrays, Dtype, Stream};
+use crate::program::{Block, ElementType, Op, OpKind, ValueId};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[Row {
@@ -231,9 +231,13 @@ fn arg_extremum(
     let index_dtype = storage(index).ok_or_else(|| context.unsupported(op, "its index type has no storage"))?;
     let is_float = value.is_float();
     let combiner = if extremum == ArgExtremum::Max { Combiner::Maximum } else { Combiner::Minimum };
+    let value_used = is_float && uses(&context.function.body, op.results[0]);
     let best = move |inputs: &[&Array], stream: Stream| -> mlx::Result<Arrays> {
         let operand = mlx::contiguous(inputs[0], stream)?;
-        let extreme = native::reduce(combiner, &operand, &[axis], stream)?;
+        let mut extreme = match extremum {
+            ArgExtremum::Max => mlx::max_axes(&operand, &[axis], false, stream)?,
+            ArgExtremum::Min => mlx::min_axes(&operand, &[axis], false, stream)?,
+        };
         let position = |a: &Array| match extremum {
             ArgExtremum::Max => mlx::argmax(a, axis, false, stream),
             ArgExtremum::Min => mlx::argmin(a, axis, false, stream),
@@ -243,6 +247,9 @@ fn arg_extremum(
             // MLX compares NaN as unordered: the first one is looked for by itself.
             let first_nan = mlx::argmax(&mlx::isnan(&operand, stream)?, axis, false, stream)?;
             index = mlx::select(&mlx::isnan(&extreme, stream)?, &first_nan, &index, stream)?;
+        }
+        if value_used {
+            extreme = with_last_zero(&operand, &extreme, axis, stream)?;
         }
         Ok(smallvec::smallvec![extreme, mlx::astype(&index, index_dtype, stream)?])
     };
@@ -259,6 +266,27 @@ fn arg_extremum(
         })
         .with_region(&region),
     ))
+}
+
+/// The extremum with the sign of the last zero where it is a zero: such bodies keep an index for equal values, but take
+/// the value of the later one.
+fn with_last_zero(operand: &Array, extreme: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> {
+    let size = operand.shape()[axis as usize];
+    let mut along = vec![1; operand.rank()];
+    along[axis as usize] = size;
+    let places = mlx::reshape(&mlx::arange(size, Dtype::Int32, stream)?, &along, stream)?;
+    let zero = mlx::zeros(&[], operand.dtype(), stream)?;
+    let zeros = mlx::select(&mlx::equal(operand, &zero, stream)?, &places, &Array::scalar(0i32)?, stream)?;
+    let last = mlx::max_axes(&zeros, &[axis], true, stream)?;
+    let value = mlx::take_along_axis(operand, &last, axis, stream)?;
+    let value = mlx::reshape(&value, extreme.shape(), stream)?;
+    mlx::select(&mlx::equal(extreme, &zero, stream)?, &value, extreme, stream)
+}
+
+/// Whether a block has a use for a value.
+fn uses(block: &Block, value: ValueId) -> bool {
+    block.results.contains(&value)
+        || block.ops.iter().any(|op| op.operands.contains(&value) || op.regions.iter().any(|region| uses(region, value)))
 }
 
 #[cfg(test)]
