@@ -59,8 +59,25 @@ macro_rules! arithmetic {
 arithmetic! {
     Sum, f32, 4, 0.0, +;
     Sum, f64, 8, 0.0, +;
-    Product, f32, 4, 1.0, *;
     Product, f64, 8, 1.0, *;
+}
+
+impl Fold<4> for Product<f32> {
+    // Every multiplication rounds, in whatever order: in f32 the error would grow with their number.
+    type Value = f64;
+    const IDENTITY: f64 = 1.0;
+    fn read(element: [u8; 4]) -> f64 {
+        f64::from(f32::from_ne_bytes(element))
+    }
+    fn combine(a: f64, b: f64) -> f64 {
+        let product = a * b;
+        let rounded = product as f32;
+        // What is out of f32's range stays there.
+        if rounded.is_finite() && rounded != 0.0 { product } else { f64::from(rounded) }
+    }
+    fn write(value: f64) -> [u8; 4] {
+        (value as f32).to_ne_bytes()
+    }
 }
 
 macro_rules! extremum {
@@ -337,6 +354,20 @@ mod tests {
         let mut output = vec![0; 8];
         run::<4, Sum<f32>>(&ones, &mut output, &[(1, 1 << 24, 2)]);
         assert_eq!(floats(&output), [(1 << 24) as f32; 2]);
+    }
+
+    #[test]
+    fn products_are_precise_and_overflow() {
+        let product = |values: &[f32]| {
+            let mut output = vec![0; 4];
+            run::<4, Product<f32>>(&bytes(values), &mut output, &[(1, values.len(), 1)]);
+            floats(&output)[0]
+        };
+        let factors: Vec<f32> = (0..100_000).map(|index| if index % 2 == 0 { 1.5 } else { 1.0 / 1.5 }).collect();
+        let expected = (f64::from(1.0f32 / 1.5) * 1.5).powi(50_000) as f32;
+        assert!((product(&factors) - expected).abs() <= f32::EPSILON * expected);
+        assert_eq!(product(&[1e30; 100]), f32::INFINITY);
+        assert_eq!(product(&[1e-30; 100]), 0.0);
     }
 
     #[test]

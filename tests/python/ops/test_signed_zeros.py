@@ -1,0 +1,158 @@
+"""Extrema order the two zeros: -0 is less than 0, wherever the two stand, as on XLA:CPU (src/lower/float_order.rs,
+src/lower/reduce/host.rs).
+
+MLX's maximum, minimum, max, min, cummax and cummin take the zeros for equal, and give the first or the last.
+"""
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from jax import lax
+
+DTYPES = {
+    "float32": np.float32,
+    "float16": np.float16,
+    "bfloat16": ml_dtypes.bfloat16,
+    "float64": np.float64,
+}
+
+# Short rows and rows longer than what is reduced side by side; zeros alone, below others and above others.
+VALUES = [
+    [-0.0, 0.0],
+    [0.0, -0.0],
+    [-0.0, -0.0],
+    [0.0, -0.0, 0.0],
+    [-0.0, 0.0, -0.0],
+    [-1.0, -0.0, 0.0, -0.0, -2.0],
+    [1.0, 0.0, -0.0, 0.0, 2.0],
+    [-0.0] * 300 + [0.0] + [-0.0] * 40,
+    [0.0] * 40 + [-0.0] + [0.0] * 300,
+    [np.nan, -0.0, 0.0],
+    [0.0, -0.0, -np.inf],
+    [0.0, -0.0, np.inf],
+]
+
+
+def reduced(body, init):
+    return lambda x: lax.reduce(x, x.dtype.type(init), body, (x.ndim - 1,))
+
+
+def windows(body, init, padding="VALID", stride=1):
+    return lambda x: lax.reduce_window(
+        x, x.dtype.type(init), body, (1,) * (x.ndim - 1) + (2,), (1,) * (x.ndim - 1) + (stride,), padding
+    )
+
+
+def wide_windows(body, init):
+    return lambda x: lax.reduce_window(
+        jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 12)], constant_values=-0.0),
+        x.dtype.type(init),
+        body,
+        (1,) * (x.ndim - 1) + (7,),
+        (1,) * x.ndim,
+        "VALID",
+    )
+
+
+def scattered(x, method, init):
+    flat = x.ravel()
+    target = jnp.full(1, init, x.dtype)
+    return getattr(target.at[jnp.zeros(flat.size, np.int32)], method)(flat)
+
+
+def with_places(greatest):
+    """An arg-reduction of which the value is used, too."""
+
+    def body(left, right):
+        (value, place), (other, other_place) = left, right
+        better = (value > other) if greatest else (value < other)
+        better |= value != value
+        first = better | ((value == other) & (place < other_place))
+        return lax.select(better, value, other), lax.select(first, place, other_place)
+
+    def function(x):
+        places = lax.broadcasted_iota(np.int32, x.shape, x.ndim - 1)
+        init = x.dtype.type(-np.inf if greatest else np.inf)
+        return lax.reduce((x, places), (init, np.int32(0)), body, (x.ndim - 1,))
+
+    return function
+
+
+FORMS = {
+    "max": lambda x: x.max(-1),
+    "min": lambda x: x.min(-1),
+    "max_of_all": lambda x: x.max(),
+    "min_of_all": lambda x: x.min(),
+    "max_of_columns": lambda x: jnp.stack([x, -x], -1).max(-2),
+    "min_of_columns": lambda x: jnp.stack([x, -x], -1).min(-2),
+    "max_from_zero": reduced(lax.max, 0.0),
+    "max_from_minus_zero": reduced(lax.max, -0.0),
+    "min_from_zero": reduced(lax.min, 0.0),
+    "min_from_minus_zero": reduced(lax.min, -0.0),
+    "maximum": lambda x: lax.max(x[..., 1:], x[..., :-1]),
+    "minimum": lambda x: lax.min(x[..., 1:], x[..., :-1]),
+    "cummax": lambda x: lax.cummax(x, axis=x.ndim - 1),
+    "cummin": lambda x: lax.cummin(x, axis=x.ndim - 1),
+    "cummax_reversed": lambda x: lax.cummax(x, axis=x.ndim - 1, reverse=True),
+    "cummin_reversed": lambda x: lax.cummin(x, axis=x.ndim - 1, reverse=True),
+    "cummax_of_columns": lambda x: lax.cummax(jnp.stack([x, -x], -1), axis=x.ndim - 1),
+    "max_windows": windows(lax.max, -np.inf),
+    "min_windows": windows(lax.min, np.inf),
+    "max_windows_padded": windows(lax.max, -np.inf, "SAME", 2),
+    "min_windows_padded": windows(lax.min, np.inf, "SAME", 2),
+    "max_windows_from_minus_zero": windows(lax.max, -0.0, "SAME"),
+    "min_windows_from_zero": windows(lax.min, 0.0, "SAME"),
+    "wide_max_windows": wide_windows(lax.max, -np.inf),
+    "wide_min_windows": wide_windows(lax.min, np.inf),
+    "scatter_max": lambda x: scattered(x, "max", -np.inf),
+    "scatter_min": lambda x: scattered(x, "min", np.inf),
+    "segment_max": lambda x: jax.ops.segment_max(x.ravel(), jnp.zeros(x.size, np.int32), 1),
+    "segment_min": lambda x: jax.ops.segment_min(x.ravel(), jnp.zeros(x.size, np.int32), 1),
+    "argmax": lambda x: x.argmax(-1),
+    "argmin": lambda x: x.argmin(-1),
+    "max_with_place": with_places(True),
+    "min_with_place": with_places(False),
+}
+
+
+def written(tree):
+    """Values and the signs of zeros, as text: NaN as it is, whatever its sign."""
+    return [[repr(float(v)) for v in np.asarray(leaf).astype(np.float64).ravel()] for leaf in jax.tree.leaves(tree)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FORMS)
+def test_extrema_of_zeros(name, dtype, device, reference):
+    function = FORMS[name]
+    with jax.enable_x64(dtype == "float64"):
+        for values in VALUES:
+            row = np.array(values).astype(DTYPES[dtype])
+            for x in (row, np.stack([row, row[::-1]])):
+                expected = written(jax.jit(function)(jax.device_put(x, reference)))
+                assert written(jax.jit(function)(jax.device_put(x, device))) == expected, values
+        for values in VALUES[:5]:
+            x = np.array(values).astype(DTYPES[dtype])
+            assert written(function(jax.device_put(x, device))) == written(function(jax.device_put(x, reference)))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nan_of_either_sign_wins(dtype, sign, device):
+    with jax.enable_x64(dtype == "float64"):
+        x = np.array([np.inf, np.copysign(np.nan, sign), -np.inf, 1.0] * 20).astype(DTYPES[dtype])
+        x = jax.device_put(x, device)
+        for name in ("max", "min", "cummax_reversed", "cummin_reversed", "scatter_max", "scatter_min"):
+            assert np.isnan(np.asarray(FORMS[name](x)).astype(np.float64)).any(), name
+        assert int(x.argmax()) == 1 and int(x.argmin()) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradients(dtype, device, reference):
+    """Zeros of either sign share the gradient of an extremum, since they compare equal."""
+    x = np.array([-1.0, 0.0, -0.0, -0.0]).astype(DTYPES[dtype])
+    for function in (jnp.max, lambda x: jnp.min(-x), lambda x: lax.cummax(x).sum()):
+        ours = jax.grad(lambda x: function(x).astype(np.float32))(jax.device_put(x, device))
+        theirs = jax.grad(lambda x: function(x).astype(np.float32))(jax.device_put(x, reference))
+        assert written(ours) == written(theirs)
