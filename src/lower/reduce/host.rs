@@ -21,6 +21,8 @@ const TILE: usize = 2048;
 pub trait Fold<const N: usize> {
     /// An accumulator.
     type Value: Copy;
+    /// Whether rows are reduced as if they were columns side by side: for what only loops over memory make fast.
+    const AS_COLUMNS: bool = false;
     /// Changes nothing.
     const IDENTITY: Self::Value;
     /// An element as an accumulator.
@@ -65,6 +67,7 @@ arithmetic! {
 impl Fold<4> for Product<f32> {
     // Every multiplication rounds, in whatever order: in f32 the error would grow with their number.
     type Value = f64;
+    const AS_COLUMNS: bool = true;
     const IDENTITY: f64 = 1.0;
     fn read(element: [u8; 4]) -> f64 {
         f64::from(f32::from_ne_bytes(element))
@@ -73,7 +76,8 @@ impl Fold<4> for Product<f32> {
         let product = a * b;
         let rounded = product as f32;
         // What is out of f32's range stays there.
-        if rounded.is_finite() && rounded != 0.0 { product } else { f64::from(rounded) }
+        let limited = f64::from(rounded);
+        if rounded.is_finite() & (rounded != 0.0) { product } else { limited }
     }
     fn write(value: f64) -> [u8; 4] {
         (value as f32).to_ne_bytes()
@@ -82,26 +86,39 @@ impl Fold<4> for Product<f32> {
 
 macro_rules! extremum {
     ($($integer:ty, $bytes:literal;)*) => {$(
+        impl<const GREATEST: bool, const INFINITY: i64> Extremum<$integer, GREATEST, INFINITY> {
+            const SHIFT: $integer = {
+                let lowest = INFINITY as $integer | if GREATEST { <$integer>::MIN } else { 0 };
+                <$integer>::MIN.wrapping_sub(Self::turned(lowest))
+            };
+
+            /// Integers of the floats' order, for the least the other way round; NaN at both ends.
+            const fn turned(bits: $integer) -> $integer {
+                let key = bits ^ ((bits >> (<$integer>::BITS - 1)) & <$integer>::MAX);
+                if GREATEST { key } else { !key }
+            }
+        }
+
         impl<const GREATEST: bool, const INFINITY: i64> Fold<$bytes> for Extremum<$integer, GREATEST, INFINITY> {
-            /// Integers of the floats' order, the other way round for the least; NaN is the greatest.
+            /// As turned, and shifted round so that every NaN is above all numbers.
             type Value = $integer;
             const IDENTITY: $integer = <$integer>::MIN;
             fn read(element: [u8; $bytes]) -> $integer {
-                let bits = <$integer>::from_ne_bytes(element);
-                let key = bits ^ ((bits >> (<$integer>::BITS - 1)) & <$integer>::MAX);
-                let key = if GREATEST { key } else { !key };
-                if (bits & <$integer>::MAX) > INFINITY as $integer { <$integer>::MAX } else { key }
+                Self::turned(<$integer>::from_ne_bytes(element)).wrapping_add(Self::SHIFT)
             }
             fn combine(a: $integer, b: $integer) -> $integer {
                 a.max(b)
             }
             fn write(value: $integer) -> [u8; $bytes] {
-                let key = if GREATEST { value } else { !value };
-                let bits = key ^ ((key >> (<$integer>::BITS - 1)) & <$integer>::MAX);
-                // The exponent's bits and the first of the fraction.
                 let infinity = INFINITY as $integer;
-                let nan = infinity | ((infinity & infinity.wrapping_neg()) >> 1);
-                (if value == <$integer>::MAX { nan } else { bits }).to_ne_bytes()
+                let greatest = infinity | if GREATEST { 0 } else { <$integer>::MIN };
+                if value > Self::turned(greatest).wrapping_add(Self::SHIFT) {
+                    // The exponent's bits and the first of the fraction.
+                    return (infinity | ((infinity & infinity.wrapping_neg()) >> 1)).to_ne_bytes();
+                }
+                let key = value.wrapping_sub(Self::SHIFT);
+                let key = if GREATEST { key } else { !key };
+                (key ^ ((key >> (<$integer>::BITS - 1)) & <$integer>::MAX)).to_ne_bytes()
             }
         }
     )*};
@@ -191,7 +208,7 @@ fn run<const N: usize, F: Fold<N>>(input: &[u8], output: &mut [u8], passes: &[Pa
         let mut results = Vec::with_capacity(before * behind);
         let mut scratch = Scratch { partial: Vec::new(), unused: Vec::new() };
         for block in source.chunks_exact(length * behind) {
-            if behind == 1 {
+            if behind == 1 && !F::AS_COLUMNS {
                 results.push(F::write(row::<N, F>(block)));
             } else {
                 columns::<N, F>(block, behind, &mut scratch, &mut results);
