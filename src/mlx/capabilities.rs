@@ -115,12 +115,7 @@ const CUDA: Capabilities = Capabilities {
 /// The table for a GPU whose part the host's processor plays: placements and refusals of the GPU, but the precise
 /// functions, the sums and the allocator of what computes in the end.
 const fn in_place_of(gpu: Capabilities) -> Capabilities {
-    Capabilities {
-        precise_host_math: true,
-        longest_sum: LONGEST_SUM_ON_CPU,
-        reports_refused_memory: false,
-        ..gpu
-    }
+    Capabilities { precise_host_math: true, longest_sum: LONGEST_SUM_ON_CPU, reports_refused_memory: false, ..gpu }
 }
 
 const METAL_ON_CPU: Capabilities = in_place_of(METAL);

@@ -169,7 +169,19 @@ fn check<T: Tested>(call: &Call, alpha: Wide, beta: Wide) {
 
 /// Every layout, operation, padding and pair of scalars for sizes around the kernels' borders.
 fn check_all<T: Tested>() {
-    let sizes = [(1, 1, 1), (2, 3, 4), (7, 1, 5), (1, 9, 6), (5, 4, 1), (17, 33, 20), (48, 16, 8), (31, 2, 64), (1, 1, 4100), (1, 3, 300), (3, 1, 300)];
+    let sizes = [
+        (1, 1, 1),
+        (2, 3, 4),
+        (7, 1, 5),
+        (1, 9, 6),
+        (5, 4, 1),
+        (17, 33, 20),
+        (48, 16, 8),
+        (31, 2, 64),
+        (1, 1, 4100),
+        (1, 3, 300),
+        (3, 1, 300),
+    ];
     let scalars = [
         ((1.0, 0.0), (0.0, 0.0)),
         ((1.0, 0.0), (1.0, 0.0)),

@@ -286,7 +286,10 @@ fn with_last_zero(operand: &Array, extreme: &Array, axis: i32, stream: Stream) -
 /// Whether a block has a use for a value.
 fn uses(block: &Block, value: ValueId) -> bool {
     block.results.contains(&value)
-        || block.ops.iter().any(|op| op.operands.contains(&value) || op.regions.iter().any(|region| uses(region, value)))
+        || block
+            .ops
+            .iter()
+            .any(|op| op.operands.contains(&value) || op.regions.iter().any(|region| uses(region, value)))
 }
 
 #[cfg(test)]

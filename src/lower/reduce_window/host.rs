@@ -163,7 +163,11 @@ fn run<const N: usize, S: Step<N>>(input: &[u8], output: &mut [u8], (length, beh
             let mut state = S::START;
             let step = |(&element, result): (&[u8; N], &mut [u8; N])| (state, *result) = S::step(state, element);
             let elements = input.iter().zip(output);
-            if reverse { elements.rev().for_each(step) } else { elements.for_each(step) }
+            if reverse {
+                elements.rev().for_each(step)
+            } else {
+                elements.for_each(step)
+            }
             continue;
         }
         states.fill(S::START);

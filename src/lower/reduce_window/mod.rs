@@ -154,7 +154,8 @@ fn simple(context: &mut Context<'_>, op: &Op, dimensions: &[Dimension]) -> Resul
             let padded = pad(inputs[index], &plan.fill, stream)?;
             let combine =
                 |a: &[Array], b: &[Array]| Ok(smallvec::smallvec![apply(plan.combiner, &a[0], &b[0], stream)?]);
-            let reduce = |row: &Array| Ok(windows.reduce(smallvec::smallvec![row.clone()], &combine, stream)?.remove(0));
+            let reduce =
+                |row: &Array| Ok(windows.reduce(smallvec::smallvec![row.clone()], &combine, stream)?.remove(0));
             let row = converted(&padded, wide, stream)?;
             let mut result = match plan.combiner {
                 Combiner::Maximum | Combiner::Minimum => float_order::with_order_of_zeros(&row, reduce, stream)?,
