@@ -83,9 +83,7 @@ pub fn reduce(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> ml
 fn long(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> mlx::Result<Option<Array>> {
     let can = stream.capabilities();
     let extent: usize = axes.iter().map(|&axis| a.shape()[axis as usize] as usize).product();
-    // The errors of products go either way: they grow by the root of the number alone, and start to matter later.
-    let longest = if combiner == Combiner::Multiply { can.longest_sum.saturating_mul(8) } else { can.longest_sum };
-    if extent <= longest {
+    if extent <= can.longest_sum {
         return Ok(None);
     }
     let stream = if can.host_functions { stream } else { Stream::cpu()? };
