@@ -198,7 +198,7 @@ fn passes(shape: &[i32], axes: &[i32], parts: usize) -> Vec<Pass> {
 fn run<const N: usize, F: Fold<N>>(input: &[u8], output: &mut [u8], passes: &[Pass]) {
     let mut reduced: Option<Vec<[u8; N]>> = None;
     for &(before, length, behind) in passes {
-        let source = reduced.as_deref().unwrap_or_else(|| input.as_chunks::<N>().0);
+        let source = reduced.as_deref().unwrap_or(input.as_chunks::<N>().0);
         let mut results = Vec::with_capacity(before * behind);
         let mut scratch = Scratch { partial: Vec::new(), unused: Vec::new() };
         for block in source.chunks_exact(length * behind) {
@@ -264,8 +264,7 @@ fn columns<const N: usize, F: Fold<N>>(
     let line = side_by_side * width;
     for start in (0..line).step_by(TILE) {
         let size = TILE.min(line - start);
-        let mut runs = 0usize;
-        for run in elements.chunks(line * RUN) {
+        for (runs, run) in elements.chunks(line * RUN).enumerate() {
             let mut sum = scratch.unused.pop().unwrap_or_default();
             sum.clear();
             sum.resize(size, F::IDENTITY);
@@ -279,7 +278,6 @@ fn columns<const N: usize, F: Fold<N>>(
                 absorb::<N, F>(&mut sum, scratch);
             }
             scratch.partial.push(sum);
-            runs += 1;
         }
         let mut sum = scratch.partial.pop().unwrap_or_default();
         while !scratch.partial.is_empty() {
