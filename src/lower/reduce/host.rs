@@ -23,6 +23,8 @@ pub trait Fold<const N: usize> {
     type Value: Copy;
     /// Changes nothing.
     const IDENTITY: Self::Value;
+    /// The identity as an element.
+    const NOTHING: [u8; N];
     /// An element as an accumulator.
     fn read(element: [u8; N]) -> Self::Value;
     /// Combines two accumulators.
@@ -43,6 +45,7 @@ macro_rules! arithmetic {
         impl Fold<$bytes> for $fold<$float> {
             type Value = $float;
             const IDENTITY: $float = $identity;
+            const NOTHING: [u8; $bytes] = Self::IDENTITY.to_ne_bytes();
             fn read(element: [u8; $bytes]) -> $float {
                 <$float>::from_ne_bytes(element)
             }
@@ -67,6 +70,7 @@ impl Fold<4> for Product<f32> {
     // come to the same accumulator could leave its range though the product does not.
     type Value = f64;
     const IDENTITY: f64 = 1.0;
+    const NOTHING: [u8; 4] = 1f32.to_ne_bytes();
     fn read(element: [u8; 4]) -> f64 {
         f64::from(f32::from_ne_bytes(element))
     }
@@ -97,6 +101,8 @@ macro_rules! extremum {
             /// As turned, and shifted round so that every NaN is above all numbers.
             type Value = $integer;
             const IDENTITY: $integer = <$integer>::MIN;
+            const NOTHING: [u8; $bytes] =
+                (INFINITY as $integer | if GREATEST { <$integer>::MIN } else { 0 }).to_ne_bytes();
             fn read(element: [u8; $bytes]) -> $integer {
                 Self::turned(<$integer>::from_ne_bytes(element)).wrapping_add(Self::SHIFT)
             }

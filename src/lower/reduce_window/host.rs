@@ -1,4 +1,4 @@
-//! Scans of floats along one axis, by the host's processor: each step is made in a precision in which its error does not
+//! Scans of floats along one axis and extrema of windows, by the host's processor: each step of a scan is made in a precision in which its error does not
 //! grow with the number of steps, as it does in those of MLX's CPU backend.
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::super::combiner::Combiner;
 use super::super::reduce::host::{BF16, Extremum, F16, F32, F64, Fold};
 use super::cumulative::Scan;
+use super::windows::Windows;
 use crate::mlx::{self, Array, Dtype, HostFunction, Stream};
 
 /// What a scan keeps of the elements so far.
@@ -23,18 +24,12 @@ struct Product<T>(PhantomData<T>);
 struct LogSumExp;
 struct Best<F>(PhantomData<F>);
 
-/// The state, unless it is none of the results' type any more: an overflow stays one.
-fn settled(state: f64, rounded: f32) -> f64 {
-    if rounded.is_finite() { state } else { f64::from(rounded) }
-}
-
 impl Step<4> for Sum<f32> {
     type State = f64;
     const START: f64 = 0.0;
     fn step(state: f64, element: [u8; 4]) -> (f64, [u8; 4]) {
         let state = state + f64::from(f32::from_ne_bytes(element));
-        let rounded = state as f32;
-        (settled(state, rounded), rounded.to_ne_bytes())
+        (state, (state as f32).to_ne_bytes())
     }
 }
 
@@ -43,10 +38,33 @@ impl Step<4> for Product<f32> {
     const START: f64 = 1.0;
     fn step(state: f64, element: [u8; 4]) -> (f64, [u8; 4]) {
         let state = state * f64::from(f32::from_ne_bytes(element));
-        let rounded = state as f32;
-        // Nor does what vanished come back.
-        let state = if rounded == 0.0 { f64::from(rounded) } else { settled(state, rounded) };
-        (state, rounded.to_ne_bytes())
+        (state, (state as f32).to_ne_bytes())
+    }
+}
+
+/// Steps whose state leaves f32's range with the result: what has overflowed or vanished does not come back.
+struct Limited<S>(PhantomData<S>);
+
+impl<S: Step<4, State = f64>> Step<4> for Limited<S> {
+    type State = f64;
+    const START: f64 = S::START;
+    fn step(state: f64, element: [u8; 4]) -> (f64, [u8; 4]) {
+        let (state, result) = S::step(state, element);
+        let rounded = f32::from_ne_bytes(result);
+        (if rounded.is_finite() && rounded != 0.0 { state } else { f64::from(rounded) }, result)
+    }
+}
+
+/// Scans as if f64's range were f32's; `VANISH`: results may be 0 where the state is not.
+fn limited<S: Step<4, State = f64>, const VANISH: bool>(input: &[u8], output: &mut [u8], extent: Extent) {
+    run::<4, S>(input, output, extent);
+    // Rare, so that most scans are spared to look at each step.
+    let out_of_range = output.as_chunks::<4>().0.iter().fold(false, |any, &result| {
+        let result = f32::from_ne_bytes(result);
+        any | !result.is_finite() | (VANISH & (result == 0.0))
+    });
+    if out_of_range {
+        run::<4, Limited<S>>(input, output, extent);
     }
 }
 
@@ -98,12 +116,14 @@ impl Step<4> for LogSumExp {
     }
 }
 
-impl<const N: usize, F: Fold<N>> Step<N> for Best<F> {
-    type State = F::Value;
-    const START: F::Value = F::IDENTITY;
-    fn step(state: F::Value, element: [u8; N]) -> (F::Value, [u8; N]) {
-        let state = F::combine(state, F::read(element));
-        (state, F::write(state))
+impl<const N: usize, F: Fold<N, Value: Ord>> Step<N> for Best<F> {
+    /// The extremum in the order of `F`, and as it stands.
+    type State = (F::Value, [u8; N]);
+    const START: Self::State = (F::IDENTITY, F::NOTHING);
+    fn step(best: Self::State, element: [u8; N]) -> (Self::State, [u8; N]) {
+        let value = F::read(element);
+        let best = if value > best.0 { (value, element) } else { best };
+        (best, best.1)
     }
 }
 
@@ -115,9 +135,9 @@ fn function(scan: Scan, dtype: Dtype) -> Option<Run> {
     Some(match (scan, dtype) {
         (Scan::LogAddExp, Dtype::Float32) => run::<4, LogSumExp>,
         // The parts of complex numbers are added each for itself.
-        (Scan::Combiner(Combiner::Add), Dtype::Float32 | Dtype::Complex64) => run::<4, Sum<f32>>,
+        (Scan::Combiner(Combiner::Add), Dtype::Float32 | Dtype::Complex64) => limited::<Sum<f32>, false>,
         (Scan::Combiner(Combiner::Add), Dtype::Float64) => run::<8, Sum<f64>>,
-        (Scan::Combiner(Combiner::Multiply), Dtype::Float32) => run::<4, Product<f32>>,
+        (Scan::Combiner(Combiner::Multiply), Dtype::Float32) => limited::<Product<f32>, true>,
         (Scan::Combiner(Combiner::Multiply), Dtype::Float64) => run::<8, Product<f64>>,
         (Scan::Combiner(Combiner::Maximum), Dtype::Float16) => run::<2, Best<Extremum<i16, true, F16>>>,
         (Scan::Combiner(Combiner::Maximum), Dtype::Bfloat16) => run::<2, Best<Extremum<i16, true, BF16>>>,
@@ -181,14 +201,101 @@ fn run<const N: usize, S: Step<N>>(input: &[u8], output: &mut [u8], (length, beh
     }
 }
 
+/// Windows along one axis: positions along it and behind it, then the windows' number, length, distance and dilation.
+struct Slide {
+    size: usize,
+    behind: usize,
+    count: usize,
+    window: usize,
+    stride: usize,
+    dilation: usize,
+}
+
+/// Longest window that is reduced element by element.
+const LONGEST_WINDOW: i32 = 16;
+
+/// Extrema of windows of a padded array, axis by axis; None for what is not reduced here.
+///
+/// # Errors
+/// What MLX refuses.
+pub fn windows(combiner: Combiner, padded: &Array, windows: &Windows, stream: Stream) -> mlx::Result<Option<Array>> {
+    let short = windows.axes().all(|(_, window, _, _)| window <= LONGEST_WINDOW);
+    let run: fn(&[u8], &mut [u8], &[Slide]) = match (combiner, padded.dtype()) {
+        _ if !short || !stream.capabilities().host_functions => return Ok(None),
+        (Combiner::Maximum, Dtype::Float16) => slide::<2, Extremum<i16, true, F16>>,
+        (Combiner::Maximum, Dtype::Bfloat16) => slide::<2, Extremum<i16, true, BF16>>,
+        (Combiner::Maximum, Dtype::Float32) => slide::<4, Extremum<i32, true, F32>>,
+        (Combiner::Maximum, Dtype::Float64) => slide::<8, Extremum<i64, true, F64>>,
+        (Combiner::Minimum, Dtype::Float16) => slide::<2, Extremum<i16, false, F16>>,
+        (Combiner::Minimum, Dtype::Bfloat16) => slide::<2, Extremum<i16, false, BF16>>,
+        (Combiner::Minimum, Dtype::Float32) => slide::<4, Extremum<i32, false, F32>>,
+        (Combiner::Minimum, Dtype::Float64) => slide::<8, Extremum<i64, false, F64>>,
+        _ => return Ok(None),
+    };
+    let mut slides = Vec::new();
+    for (axis, (count, window, stride, dilation)) in windows.axes().enumerate() {
+        // Axes in front come first: their rows are long.
+        let (size, behind) = padded.shape()[axis..].split_first().expect("a window has the array's axes");
+        if count != *size || window > 1 {
+            let [size, count, window, stride, dilation] = [*size, count, window, stride, dilation].map(|n| n as usize);
+            let behind = behind.iter().map(|&size| size as usize).product();
+            slides.push(Slide { size, behind, count, window, stride, dilation });
+        }
+    }
+    if slides.is_empty() {
+        return Ok(None);
+    }
+    let shape: Vec<i32> = windows.axes().map(|(count, ..)| count).collect();
+    let function: Arc<HostFunction> = Arc::new(move |inputs, outputs| {
+        run(inputs[0], outputs[0], &slides);
+        Ok(())
+    });
+    Ok(Some(mlx::host_call(&function, &[padded], &[(&shape, padded.dtype())], stream)?.remove(0)))
+}
+
+fn slide<const N: usize, F: Fold<N>>(input: &[u8], output: &mut [u8], slides: &[Slide]) {
+    let mut reduced: Option<Vec<[u8; N]>> = None;
+    for slide in slides {
+        let source = reduced.as_deref().unwrap_or(input.as_chunks::<N>().0);
+        let blocks = source.chunks_exact(slide.size * slide.behind);
+        let mut results = Vec::with_capacity(blocks.len() * slide.count * slide.behind);
+        let mut line = vec![F::IDENTITY; slide.behind];
+        for block in blocks {
+            for start in (0..slide.count).map(|index| index * slide.stride) {
+                let places = (0..slide.window).map(|index| start + index * slide.dilation);
+                if slide.behind == 1 {
+                    let value = places.fold(F::IDENTITY, |value, place| F::combine(value, F::read(block[place])));
+                    results.push(F::write(value));
+                    continue;
+                }
+                line.fill(F::IDENTITY);
+                for row in places.map(|place| &block[place * slide.behind..][..slide.behind]) {
+                    for (value, &element) in line.iter_mut().zip(row) {
+                        *value = F::combine(*value, F::read(element));
+                    }
+                }
+                results.extend(line.iter().map(|&value| F::write(value)));
+            }
+        }
+        reduced = Some(results);
+    }
+    if let Some(results) = reduced {
+        output.copy_from_slice(results.as_flattened());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn scanned<S: Step<4>>(values: &[f32], extent: Extent) -> Vec<f32> {
+        made(run::<4, S>, values, extent)
+    }
+
+    fn made(run: Run, values: &[f32], extent: Extent) -> Vec<f32> {
         let input: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
         let mut output = vec![0; input.len()];
-        run::<4, S>(&input, &mut output, extent);
+        run(&input, &mut output, extent);
         output.as_chunks::<4>().0.iter().map(|&value| f32::from_ne_bytes(value)).collect()
     }
 
@@ -212,9 +319,11 @@ mod tests {
 
     #[test]
     fn overflow_stays() {
-        assert_eq!(scanned::<Sum<f32>>(&[3e38, 3e38, -3e38], (3, 1, false)), [3e38, f32::INFINITY, f32::INFINITY]);
-        assert_eq!(scanned::<Product<f32>>(&[1e-30, 1e-30, 1e30], (3, 1, false)), [1e-30, 0., 0.]);
-        assert_eq!(scanned::<Product<f32>>(&[1e30, 1e30, 1e-30], (3, 1, false)), [1e30, f32::INFINITY, f32::INFINITY]);
+        let (sum, product): (Run, Run) = (limited::<Sum<f32>, false>, limited::<Product<f32>, true>);
+        assert_eq!(made(sum, &[3e38, 3e38, -3e38], (3, 1, false)), [3e38, f32::INFINITY, f32::INFINITY]);
+        assert_eq!(made(sum, &[1., -1., 1e-30, 2.], (4, 1, false)), [1., 0., 1e-30, 2.]);
+        assert_eq!(made(product, &[1e-30, 1e-30, 1e30], (3, 1, false)), [1e-30, 0., 0.]);
+        assert_eq!(made(product, &[1e30, 1e30, 1e-30], (3, 1, false)), [1e30, f32::INFINITY, f32::INFINITY]);
     }
 
     #[test]

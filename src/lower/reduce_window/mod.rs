@@ -158,7 +158,10 @@ fn simple(context: &mut Context<'_>, op: &Op, dimensions: &[Dimension]) -> Resul
                 |row: &Array| Ok(windows.reduce(smallvec::smallvec![row.clone()], &combine, stream)?.remove(0));
             let row = converted(&padded, wide, stream)?;
             let mut result = match plan.combiner {
-                Combiner::Maximum | Combiner::Minimum => float_order::with_order_of_zeros(&row, reduce, stream)?,
+                Combiner::Maximum | Combiner::Minimum => match host::windows(plan.combiner, &row, &windows, stream)? {
+                    Some(result) => result,
+                    None => float_order::with_order_of_zeros(&row, reduce, stream)?,
+                },
                 _ => reduce(&row)?,
             };
             if !plan.identity {

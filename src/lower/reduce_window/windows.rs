@@ -79,6 +79,12 @@ impl Windows {
         })
     }
 
+    /// Number of windows, their length, distance and dilation, in each dimension.
+    pub fn axes(&self) -> impl Iterator<Item = (i32, i32, i32, i32)> + '_ {
+        (0..self.window.len())
+            .map(|axis| (self.counts[axis], self.window[axis], self.stride[axis], self.dilation[axis]))
+    }
+
     /// Offsets of a window's elements, in row-major order.
     pub fn offsets(&self) -> Vec<Vec<i32>> {
         let mut offsets = vec![Vec::new()];
