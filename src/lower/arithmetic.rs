@@ -217,6 +217,10 @@ fn negate(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         _ if element.is_complex() => unary(element, complex::negate),
         // By its bits: MLX's rounds once more, which costs a NaN its sign.
         ElementType::F16 | ElementType::BF16 => unary(element, |a| (a.bits() ^ 0x8000i128).view(a.dtype())),
+        // CUDA's makes one NaN of all.
+        ElementType::F32 if context.capabilities.backend == mlx::Backend::Cuda => {
+            unary(element, |a| (a.bits() ^ 0x8000_0000i128).view(a.dtype()))
+        }
         _ => unary(element, |a| -a),
     })
 }

@@ -146,9 +146,9 @@ impl Library {
             stream.evaluate(&[&zeros])?;
             mlx::reshape(&mlx::slice(&zeros, &[offset], &[size + offset], &[1], stream)?, shape, stream)
         };
-        let result =
-            mlx::conv_general(&zeros(&self.lhs_shape)?, &zeros(&self.kernel_shape)?, &self.parameters, stream)?;
-        match stream.attempt(&[&result]) {
+        let (lhs, kernel) = (zeros(&self.lhs_shape)?, zeros(&self.kernel_shape)?);
+        let result = mlx::conv_general(&lhs, &kernel, &self.parameters, stream);
+        match result.and_then(|result| stream.attempt(&[&result])) {
             Ok(()) => Ok(true),
             Err(error) if error.is_out_of_memory() => Err(error),
             Err(error) => {

@@ -42,8 +42,8 @@ pub fn reduce(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> ml
             let wide = if short { mlx::astype(a, Dtype::Float32, stream)? } else { a.clone() };
             let result = match long(combiner, &wide, axes, stream)? {
                 Some(result) => result,
-                None if combiner == Combiner::Add => mlx::sum_axes(&wide, axes, false, stream)?,
-                None => mlx::prod_axes(&wide, axes, false, stream)?,
+                None if combiner == Combiner::Add => by_blocks(mlx::sum_axes, wide, axes, stream)?,
+                None => by_blocks(mlx::prod_axes, wide, axes, stream)?,
             };
             // Small integers come back wider; the low bits are the sum that wraps around.
             if result.dtype() == dtype { Ok(result) } else { mlx::astype(&result, dtype, stream) }
@@ -78,6 +78,24 @@ pub fn reduce(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> ml
             Err(mlx::Error::new("internal error: a projection has no native reduction"))
         }
     }
+}
+
+/// Neighbouring axes at a time, the last first, on GPUs: over axes that others lie between, MLX's CUDA kernels (0.32.4) add
+/// one element after the other, and a sum of a million equal numbers is off by 10⁻³.
+fn by_blocks(
+    reduce: fn(&Array, &[i32], bool, Stream) -> mlx::Result<Array>,
+    a: Array,
+    axes: &[i32],
+    stream: Stream,
+) -> mlx::Result<Array> {
+    if stream.capabilities().host_functions {
+        return reduce(&a, axes, false, stream);
+    }
+    let mut reduced = a;
+    for block in axes.chunk_by(|&axis, &next| axis + 1 == next).rev() {
+        reduced = reduce(&reduced, block, false, stream)?;
+    }
+    Ok(reduced)
 }
 
 /// Sums and products that the backend would make less precise with their length; None for all others.

@@ -1,7 +1,11 @@
-//! Scans of floats along one axis and extrema of windows, by the host's processor: each step of a scan is made in a precision in which its error does not
-//! grow with the number of steps, as it does in those of MLX's CPU backend.
+//! Scans of floats along one axis and extrema of windows, by the host's processor.
+//!
+//! Each step of a scan is made in a precision in which its error does not grow with the number of steps, as it does in
+//! the scans of MLX's CPU backend.
 #![forbid(unsafe_code)]
 
+use std::convert::identity;
+use std::hint::cold_path;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -57,14 +61,17 @@ impl<S: Step<4, State = f64>> Step<4> for Limited<S> {
 
 /// Scans as if f64's range were f32's; `VANISH`: results may be 0 where the state is not.
 fn limited<S: Step<4, State = f64>, const VANISH: bool>(input: &[u8], output: &mut [u8], extent: Extent) {
-    run::<4, S>(input, output, extent);
-    // Rare, so that most scans are spared to look at each step.
-    let out_of_range = output.as_chunks::<4>().0.iter().fold(false, |any, &result| {
-        let result = f32::from_ne_bytes(result);
-        any | !result.is_finite() | (VANISH & (result == 0.0))
-    });
-    if out_of_range {
-        run::<4, Limited<S>>(input, output, extent);
+    let bytes = 4 * extent.0 * extent.1;
+    for (input, output) in input.chunks_exact(bytes).zip(output.chunks_exact_mut(bytes)) {
+        run::<4, S>(input, output, extent);
+        // Rare, so that most scans are spared to look at each step.
+        let out_of_range = output.as_chunks::<4>().0.iter().fold(false, |any, &result| {
+            let result = f32::from_ne_bytes(result);
+            any | !result.is_finite() | (VANISH & (result == 0.0))
+        });
+        if out_of_range {
+            run::<4, Limited<S>>(input, output, extent);
+        }
     }
 }
 
@@ -122,8 +129,12 @@ impl<const N: usize, F: Fold<N, Value: Ord>> Step<N> for Best<F> {
     const START: Self::State = (F::IDENTITY, F::NOTHING);
     fn step(best: Self::State, element: [u8; N]) -> (Self::State, [u8; N]) {
         let value = F::read(element);
-        let best = if value > best.0 { (value, element) } else { best };
-        (best, best.1)
+        if value <= best.0 {
+            return (best, best.1);
+        }
+        // Seldom: as a branch that is foreseen, it does not make one step wait for the other.
+        cold_path();
+        ((value, element), element)
     }
 }
 
@@ -254,33 +265,41 @@ pub fn windows(combiner: Combiner, padded: &Array, windows: &Windows, stream: St
 }
 
 fn slide<const N: usize, F: Fold<N>>(input: &[u8], output: &mut [u8], slides: &[Slide]) {
-    let mut reduced: Option<Vec<[u8; N]>> = None;
-    for slide in slides {
-        let source = reduced.as_deref().unwrap_or(input.as_chunks::<N>().0);
-        let blocks = source.chunks_exact(slide.size * slide.behind);
-        let mut results = Vec::with_capacity(blocks.len() * slide.count * slide.behind);
-        let mut line = vec![F::IDENTITY; slide.behind];
-        for block in blocks {
-            for start in (0..slide.count).map(|index| index * slide.stride) {
-                let places = (0..slide.window).map(|index| start + index * slide.dilation);
-                if slide.behind == 1 {
-                    let value = places.fold(F::IDENTITY, |value, place| F::combine(value, F::read(block[place])));
-                    results.push(F::write(value));
-                    continue;
-                }
-                line.fill(F::IDENTITY);
-                for row in places.map(|place| &block[place * slide.behind..][..slide.behind]) {
-                    for (value, &element) in line.iter_mut().zip(row) {
-                        *value = F::combine(*value, F::read(element));
-                    }
-                }
-                results.extend(line.iter().map(|&value| F::write(value)));
+    let mut lines: Vec<Vec<F::Value>> = slides.iter().map(|slide| vec![F::IDENTITY; slide.behind]).collect();
+    let results = &mut output.as_chunks_mut::<N>().0.iter_mut();
+    along::<N, F, _>(input.as_chunks::<N>().0, F::read, slides, &mut lines, results);
+}
+
+/// Reduces the windows of the first axis line by line, and in each line those of the axes behind it.
+fn along<const N: usize, F: Fold<N>, T: Copy>(
+    source: &[T],
+    read: impl Fn(T) -> F::Value + Copy,
+    slides: &[Slide],
+    lines: &mut [Vec<F::Value>],
+    results: &mut std::slice::IterMut<'_, [u8; N]>,
+) {
+    let (Some((slide, slides)), Some((line, lines))) = (slides.split_first(), lines.split_first_mut()) else {
+        return results.zip(source).for_each(|(result, &value)| *result = F::write(read(value)));
+    };
+    for block in source.chunks_exact(slide.size * slide.behind) {
+        let places = |start: usize| (0..slide.window).map(move |index| start + index * slide.dilation);
+        let starts = (0..slide.count).map(|index| index * slide.stride);
+        if slide.behind == 1 && slides.is_empty() {
+            for (start, result) in starts.zip(&mut *results) {
+                let value = places(start).fold(F::IDENTITY, |value, place| F::combine(value, read(block[place])));
+                *result = F::write(value);
             }
+            continue;
         }
-        reduced = Some(results);
-    }
-    if let Some(results) = reduced {
-        output.copy_from_slice(results.as_flattened());
+        for start in starts {
+            line.fill(F::IDENTITY);
+            for row in places(start).map(|place| &block[place * slide.behind..][..slide.behind]) {
+                for (value, &element) in line.iter_mut().zip(row) {
+                    *value = F::combine(*value, read(element));
+                }
+            }
+            along::<N, F, F::Value>(line, identity, slides, lines, results);
+        }
     }
 }
 
