@@ -171,7 +171,7 @@ const DEFAULTS: &[(&str, &[&str], Default)] = &[
     ("source_target_pairs", &["recv_v2", "send_v2"], Default::NoIntegers),
     ("unique_indices", &[], Default::Bool(false)),
     ("use_global_device_ids", &[], Default::Bool(false)),
-    ("version", &["composite_v1"], Default::Integer(0)),
+    ("version", &["composite_v2"], Default::Integer(0)),
     ("window_dilations", &[], Default::Each(1)),
     ("window_reversal", &[], Default::NoReversal),
     ("window_strides", &[], Default::Each(1)),

@@ -15,7 +15,7 @@ use crate::stablehlo::ReadError;
 
 /// Composites become calls of their decompositions, none of which the plugin computes in another way.
 ///
-/// `stablehlo-aggressive-simplification` is left out: it takes `x + 0` for `x`, which is wrong for -0.
+/// `stablehlo-aggressive-simplification` is left out: the plugin's own passes simplify, as XLA does.
 pub const PIPELINE: &str = "builtin.module(func.func(stablehlo-legalize-composite-to-call),inline,\
      canonicalize,cse,symbol-dce)";
 
@@ -33,7 +33,7 @@ pub(super) fn run<'c>(context: &'c Context, loaded: Loaded<'c>) -> Result<Loaded
 }
 
 /// Runs a pipeline.
-pub(super) fn run_pipeline<'c>(
+fn run_pipeline<'c>(
     context: &'c Context,
     mut loaded: Loaded<'c>,
     pipeline: &str,
