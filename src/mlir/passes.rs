@@ -33,11 +33,7 @@ pub(super) fn run<'c>(context: &'c Context, loaded: Loaded<'c>) -> Result<Loaded
 }
 
 /// Runs a pipeline.
-fn run_pipeline<'c>(
-    context: &'c Context,
-    mut loaded: Loaded<'c>,
-    pipeline: &str,
-) -> Result<Loaded<'c>, ReadError> {
+fn run_pipeline<'c>(context: &'c Context, mut loaded: Loaded<'c>, pipeline: &str) -> Result<Loaded<'c>, ReadError> {
     register_passes();
     let manager = PassManager::new(context);
     manager.enable_verifier(true);
