@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include "allocate.h"
 #include "elementwise.h"
 #include "kernels.h"
-#include "mlx/allocator.h"
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/c/error.h"
 #include "mlx/c/private/mlx.h"
@@ -16,14 +16,6 @@
 #include "mlx/primitives.h"
 
 namespace {
-
-void allocate(mlx::core::array& out) {
-  out.set_data(mlx::core::allocator::malloc(out.nbytes()));
-  // MLX's CPU allocator hands out null where the system has no more.
-  if (out.nbytes() > 0 && out.buffer().ptr() == nullptr) {
-    throw std::runtime_error("[malloc] Unable to allocate " + std::to_string(out.nbytes()) + " bytes.");
-  }
-}
 
 class OnCpu : public mlx::core::Primitive {
  public:
@@ -56,7 +48,7 @@ class BinaryOnCpu : public OnCpu {
     if (reused != inputs.end()) {
       out.copy_shared_buffer(*reused);
     } else {
-      allocate(out);
+      out.set_data(jax_mps::allocate(out.nbytes()));
     }
     if (out.size() == 0) {
       return;
@@ -100,7 +92,7 @@ class UnaryOnCpu : public OnCpu {
     if (in.size() > 0 && !in.flags().row_contiguous) {
       throw std::runtime_error(std::string(name()) + ": the operand is not row-contiguous");
     }
-    allocate(out);
+    out.set_data(jax_mps::allocate(out.nbytes()));
     if (in.size() == 0) {
       return;
     }
@@ -139,7 +131,7 @@ int build(mlx_array* result, const std::function<mlx::core::array()>& make) {
     mlx_array_set_(*result, make());
     return 0;
   } catch (std::exception& e) {
-    mlx_error(e.what());
+    mlx_error("%s", e.what());
     return 1;
   }
 }
