@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::combiner::Combiner;
-use super::formula::Formula;
+use super::expression::Elementwise;
 use super::reduce::native;
 use super::{Context, LowerError, Lowered, Row};
+use crate::expression::{Expression, Scalar, Term};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Op, OpKind};
 
@@ -67,40 +68,57 @@ impl Layout {
         })
     }
 
-    /// The operand: short floats are computed with in f32.
-    fn operand(&self, a: &Array, stream: Stream) -> Formula {
-        let a = Formula::of(a, stream);
-        if self.dtype == Dtype::Float64 { a } else { a.cast(Dtype::Float32) }
+    /// The type that is computed in: short floats are computed with in f32.
+    fn work(&self) -> Scalar {
+        if self.dtype == Dtype::Float64 { Scalar::F64 } else { Scalar::F32 }
+    }
+
+    fn operand(&self, a: &Array, stream: Stream) -> mlx::Result<Array> {
+        if self.dtype == Dtype::Float64 { Ok(a.clone()) } else { mlx::astype(a, Dtype::Float32, stream) }
     }
 
     /// A per-feature operand, ready to broadcast.
-    fn parameter(&self, a: &Array, stream: Stream) -> Formula {
-        self.operand(a, stream).apply(|a, stream| mlx::reshape(a, &self.feature_shape, stream))
+    fn parameter(&self, a: &Array, stream: Stream) -> mlx::Result<Array> {
+        mlx::reshape(&self.operand(a, stream)?, &self.feature_shape, stream)
     }
 
     /// Sums over all but the features; keeps the rank.
-    fn sum(&self, a: &Formula) -> Formula {
+    fn sum(&self, a: &Array, stream: Stream) -> mlx::Result<Array> {
         if self.elements == 0 {
-            return a.apply(|a, stream| mlx::zeros(&self.feature_shape, a.dtype(), stream));
+            return mlx::zeros(&self.feature_shape, a.dtype(), stream);
         }
         if self.axes.is_empty() {
-            return a.clone();
+            return Ok(a.clone());
         }
-        a.apply(|a, stream| {
-            mlx::reshape(&native::reduce(Combiner::Add, a, &self.axes, stream)?, &self.feature_shape, stream)
+        mlx::reshape(&native::reduce(Combiner::Add, a, &self.axes, stream)?, &self.feature_shape, stream)
+    }
+
+    fn per_feature(&self, a: &Array, stream: Stream) -> mlx::Result<Array> {
+        mlx::reshape(&mlx::astype(a, self.dtype, stream)?, &[self.features], stream)
+    }
+
+    /// A formula over arrays of the working type.
+    fn formula<const N: usize>(
+        &self,
+        context: &Context<'_>,
+        op: &Op,
+        definition: impl FnOnce([&Term; N]) -> Term,
+    ) -> Result<Elementwise, LowerError> {
+        let expression = Expression::define(&context.target(op), &[self.work(); N], |terms| {
+            [definition(std::array::from_fn(|index| &terms[index]))]
+        });
+        Ok(Elementwise::new(&expression)?)
+    }
+
+    /// Of (operand, mean, variance, scale, offset): (operand - mean) / sqrt(variance + epsilon) · scale + offset, in the
+    /// operand's type.
+    fn normalize(&self, context: &Context<'_>, op: &Op) -> Result<Elementwise, LowerError> {
+        let result = Scalar::of(context.operand(op, 0)?.element).unwrap_or_else(|| self.work());
+        self.formula(context, op, |[x, mean, variance, scale, offset]| {
+            let deviation = (variance + self.epsilon).sqrt();
+            ((x - mean) / deviation * scale + offset).cast(result)
         })
     }
-
-    fn per_feature(&self, a: &Formula) -> mlx::Result<Array> {
-        a.cast(self.dtype).apply(|a, stream| mlx::reshape(a, &[self.features], stream)).finish()
-    }
-}
-
-/// (operand - mean) / sqrt(variance + epsilon) · scale + offset.
-fn normalize(layout: &Layout, x: &Formula, statistics: [&Formula; 2], scale: &Formula, offset: &Formula) -> Formula {
-    let [mean, variance] = statistics;
-    let deviation = (variance + layout.epsilon).sqrt();
-    ((x - mean) / deviation * scale + offset).cast(layout.dtype)
 }
 
 fn inference(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
@@ -109,10 +127,11 @@ fn inference(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> 
     };
     context.operand(op, 4)?;
     let layout = Layout::new(context, op, epsilon, feature_index)?;
+    let normalize = layout.normalize(context, op)?;
     Ok(Lowered::one(move |inputs, stream| {
-        let x = layout.operand(inputs[0], stream);
-        let [scale, offset, mean, variance] = [1, 2, 3, 4].map(|index: usize| layout.parameter(inputs[index], stream));
-        normalize(&layout, &x, [&mean, &variance], &scale, &offset).finish()
+        let x = layout.operand(inputs[0], stream)?;
+        let parameter = |index: usize| layout.parameter(inputs[index], stream);
+        normalize.one(&[&x, &parameter(3)?, &parameter(4)?, &parameter(1)?, &parameter(2)?], stream)
     }))
 }
 
@@ -122,14 +141,20 @@ fn training(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     };
     context.operand(op, 2)?;
     let layout = Layout::new(context, op, epsilon, feature_index)?;
+    let normalize = layout.normalize(context, op)?;
+    let mean_of = layout.formula(context, op, |[sum]| sum / layout.count)?;
+    let square = layout.formula(context, op, |[x, mean]| {
+        let centered = x - mean;
+        &centered * &centered
+    })?;
     Ok(Lowered::new(move |inputs, stream| {
-        let x = layout.operand(inputs[0], stream);
-        let [scale, offset] = [1, 2].map(|index: usize| layout.parameter(inputs[index], stream));
-        let mean = layout.sum(&x) / layout.count;
-        let centered = &x - &mean;
-        let variance = layout.sum(&(&centered * &centered)) / layout.count;
-        let output = normalize(&layout, &x, [&mean, &variance], &scale, &offset).finish()?;
-        Ok(Arrays::from_iter([output, layout.per_feature(&mean)?, layout.per_feature(&variance)?]))
+        let x = layout.operand(inputs[0], stream)?;
+        let (scale, offset) = (layout.parameter(inputs[1], stream)?, layout.parameter(inputs[2], stream)?);
+        let mean = mean_of.one(&[&layout.sum(&x, stream)?], stream)?;
+        let squares = square.one(&[&x, &mean], stream)?;
+        let variance = mean_of.one(&[&layout.sum(&squares, stream)?], stream)?;
+        let output = normalize.one(&[&x, &mean, &variance, &scale, &offset], stream)?;
+        Ok(Arrays::from_iter([output, layout.per_feature(&mean, stream)?, layout.per_feature(&variance, stream)?]))
     }))
 }
 
@@ -139,18 +164,26 @@ fn grad(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     };
     context.operand(op, 4)?;
     let layout = Layout::new(context, op, epsilon, feature_index)?;
+    let result = Scalar::of(context.operand(op, 0)?.element).unwrap_or_else(|| layout.work());
+    let along_of = layout.formula(context, op, |[grad_output, x, mean]| grad_output * (x - mean))?;
+    let scale_of = layout.formula(context, op, |[along, variance]| along / (variance + layout.epsilon).sqrt())?;
+    let operand_of =
+        layout.formula(context, op, |[x, grad_output, scale, mean, variance, grad_offset, along]: [&Term; 7]| {
+            let (centered, spread) = (x - mean, variance + layout.epsilon);
+            let inner = grad_output * layout.count - grad_offset - along * &centered / &spread;
+            (scale / spread.sqrt() / layout.count * inner).cast(result)
+        })?;
     Ok(Lowered::new(move |inputs, stream| {
-        let [x, grad_output] = [0, 4].map(|index: usize| layout.operand(inputs[index], stream));
-        let [scale, mean, variance] = [1, 2, 3].map(|index: usize| layout.parameter(inputs[index], stream));
-        let centered = &x - &mean;
-        let spread = &variance + layout.epsilon;
-        let deviation = spread.sqrt();
-        let grad_offset = layout.sum(&grad_output);
-        let along = layout.sum(&(&grad_output * &centered));
-        let grad_scale = &along / &deviation;
-        let inner = &grad_output * layout.count - &grad_offset - &along * &centered / &spread;
-        let grad_operand = (scale / &deviation / layout.count * inner).cast(layout.dtype).finish()?;
-        Ok(Arrays::from_iter([grad_operand, layout.per_feature(&grad_scale)?, layout.per_feature(&grad_offset)?]))
+        let (x, grad_output) = (layout.operand(inputs[0], stream)?, layout.operand(inputs[4], stream)?);
+        let parameter = |index: usize| layout.parameter(inputs[index], stream);
+        let (scale, mean, variance) = (parameter(1)?, parameter(2)?, parameter(3)?);
+        let grad_offset = layout.sum(&grad_output, stream)?;
+        let along = layout.sum(&along_of.one(&[&grad_output, &x, &mean], stream)?, stream)?;
+        let grad_scale = scale_of.one(&[&along, &variance], stream)?;
+        let terms = [&x, &grad_output, &scale, &mean, &variance, &grad_offset, &along];
+        let grad_operand = operand_of.one(&terms, stream)?;
+        let features = [layout.per_feature(&grad_scale, stream)?, layout.per_feature(&grad_offset, stream)?];
+        Ok(Arrays::from_iter([grad_operand].into_iter().chain(features)))
     }))
 }
 

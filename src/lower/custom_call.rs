@@ -1,13 +1,13 @@
 //! custom_call, by target: the functions that jaxlib 0.9 sends as `mhlo.X`, approximate top-k, and annotations.
 #![forbid(unsafe_code)]
 
-use super::arithmetic::{UnaryFormula, unary, unary_in_f32};
+use super::expression::{lowered, target};
 use super::linear_algebra::{lapack, permutation};
-use super::special_functions::{erf, erf_inv};
-use super::top_k::top_k;
+use super::top_k::TopK;
 use super::{Context, LowerError, Lowered, Row, rng, storage};
-use crate::mlx::{self, Arrays};
-use crate::program::{Attribute, Attributes, CustomCall, ElementType, Op, OpKind};
+use crate::expression::{is_named, named};
+use crate::mlx::{self, Arrays, Backend};
+use crate::program::{Attribute, Attributes, CustomCall, Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[Row {
@@ -25,8 +25,8 @@ fn custom_call(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
         return Err(context.invalid(op, "custom_call expected"));
     };
     let target = call.call_target_name.as_str();
-    if let Some(function) = target.strip_prefix("mhlo.").and_then(function) {
-        return function_of(context, op, function);
+    if let Some(name) = target.strip_prefix("mhlo.").filter(|name| is_named(name)) {
+        return function_of(context, op, name);
     }
     match target {
         "mhlo.topk" => largest(context, op),
@@ -55,51 +55,17 @@ fn custom_call(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
     }
 }
 
-/// An elementwise function: of floats, and of complex numbers where there is one.
-struct Function {
-    real: UnaryFormula,
-    complex: Option<UnaryFormula>,
-    /// Whether `real` is as precise in f64 as it should be.
-    double: bool,
-}
-
-/// MLX's function of that name.
-macro_rules! own {
-    ($function:path) => {
-        Function { real: |x| x.apply($function), complex: Some(|z| z.apply($function)), double: true }
-    };
-}
-
-fn function(name: &str) -> Option<Function> {
-    Some(match name {
-        "acos" => own!(mlx::arccos),
-        "acosh" => own!(mlx::arccosh),
-        "asin" => own!(mlx::arcsin),
-        "asinh" => own!(mlx::arcsinh),
-        "atan" => own!(mlx::arctan),
-        "atanh" => own!(mlx::arctanh),
-        "cosh" => own!(mlx::cosh),
-        "sinh" => own!(mlx::sinh),
-        "erf" => Function { real: erf, complex: None, double: true },
-        "erf_inv" => Function { real: erf_inv, complex: None, double: false },
-        _ => return None,
-    })
-}
-
-fn function_of(context: &Context<'_>, op: &Op, function: Function) -> Result<Lowered, LowerError> {
+fn function_of(context: &Context<'_>, op: &Op, name: &str) -> Result<Lowered, LowerError> {
     let element = context.operand(op, 0)?.element;
     if context.result(op, 0)?.element != element {
         return Err(context.invalid(op, "a result of the operand's type expected"));
     }
-    match function.complex {
-        // Branch cuts and overflow are those of the host's library: GPU code has its own.
-        Some(complex) if element.is_complex() => Ok(unary(element, complex).on_cpu()),
-        _ if !element.is_float() || element.is_small_float() => {
-            Err(context.unsupported(op, &format!("it is not defined for {element}")))
-        }
-        _ if element == ElementType::F64 && !function.double => Err(context.unsupported(op, "not in f64")),
-        _ => Ok(unary_in_f32(element, function.real)),
-    }
+    // Branch cuts and overflow are those of the host's library: GPU code has its own.
+    let on_cpu = element.is_complex();
+    let target = if on_cpu { target(Backend::Cpu.capabilities(false)) } else { context.target(op) };
+    let expression = named(name, element, &target).map_err(|refusal| context.refused(op, &refusal))?;
+    let kernel = lowered(&expression)?;
+    Ok(if on_cpu { kernel.on_cpu() } else { kernel })
 }
 
 /// Annotations, which mean nothing on one device.
@@ -136,12 +102,13 @@ fn largest(context: &Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let (Some(dtype), Some(index_dtype)) = (storage(values.element), storage(indices.element)) else {
         return Err(context.unsupported(op, "mlx has no such type"));
     };
+    let order = TopK::new(context, op, axis, shape[axis], largest)?;
     Ok(Lowered::new(move |inputs, stream| {
         if shape.contains(&0) {
             let empty = [mlx::zeros(&shape, dtype, stream)?, mlx::zeros(&shape, index_dtype, stream)?];
             return Ok(empty.into_iter().collect());
         }
-        let order = top_k(inputs[0], axis, shape[axis], largest, stream)?;
+        let order = order.indices(inputs[0], stream)?;
         let values = mlx::take_along_axis(inputs[0], &order, axis as i32, stream)?;
         Ok([values, mlx::astype(&order, index_dtype, stream)?].into_iter().collect())
     }))
@@ -184,12 +151,13 @@ fn approximate_top_k(context: &Context<'_>, op: &Op, call: &CustomCall) -> Resul
     let (Some(dtype), Some(companion_dtype)) = (storage(values.element), storage(companions.element)) else {
         return Err(context.unsupported(op, "mlx has no such type"));
     };
+    let order = TopK::new(context, op, axis, shape[axis], largest)?;
     Ok(Lowered::new(move |inputs, stream| {
         if shape.contains(&0) {
             let empty = [mlx::zeros(&shape, dtype, stream)?, mlx::zeros(&shape, companion_dtype, stream)?];
             return Ok(empty.into_iter().collect());
         }
-        let order = top_k(inputs[0], axis, shape[axis], largest, stream)?;
+        let order = order.indices(inputs[0], stream)?;
         let values = mlx::take_along_axis(inputs[0], &order, axis as i32, stream)?;
         let companions = mlx::take_along_axis(inputs[1], &order, axis as i32, stream)?;
         Ok([values, companions].into_iter().collect())

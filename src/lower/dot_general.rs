@@ -4,8 +4,10 @@
 pub(super) mod product;
 
 use self::product::{Extent, MatrixProduct, swap_last};
-use super::formula::Formula;
-use super::{Context, LowerError, Lowered, Placement, Row, convert, shape_i32, storage};
+use super::elementwise::expression;
+use super::expression::Elementwise;
+use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
+use crate::expression::convert::convert;
 use crate::mlx::{self, Array, Stream};
 use crate::program::{DotGeneral, ElementType, Op, OpKind, TensorType};
 
@@ -156,13 +158,17 @@ fn contract(context: &Context<'_>, op: &Op, dot: &DotGeneral) -> Result<Lowered,
     if result.elements() == 0 || extent.k == 0 {
         return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, dtype, stream)));
     }
+    let converted = match expression(&context.target(op), &[from], |terms| [convert(&terms[0], from, to)]) {
+        Some(expression) if from != to => Some(Elementwise::new(&expression)?),
+        _ => None,
+    };
     let placement = product.placement();
     let lowered = Lowered::one(move |inputs, stream| {
         let a = left.matrix(&product.prepare_lhs(inputs[0], stream)?, false, stream)?;
         let b = right.matrix(&product.prepare_rhs(inputs[1], stream)?, true, stream)?;
         let mut product = product.multiply(&a, &b, stream)?;
-        if from != to {
-            product = convert::element(&Formula::of(&product, stream), from, to, dtype).finish()?;
+        if let Some(converted) = &converted {
+            product = converted.one(&[&product], stream)?;
         }
         if product.shape() == shape { Ok(product) } else { mlx::reshape(&product, &shape, stream) }
     });

@@ -4,26 +4,23 @@
 //! compile time; what a kernel does per call is a handful of MLX calls with ready parameters.
 #![forbid(unsafe_code)]
 
-mod arithmetic;
 mod batch_norm;
-mod bitwise;
+mod bitcast;
 mod collectives;
 mod combiner;
-mod compare;
 mod complex;
 mod context;
 mod control_flow;
-mod convert;
 mod convolution;
 mod custom_call;
 mod dot_general;
 mod dynamic_slice;
+mod elementwise;
 mod error;
-mod exponential;
+mod expression;
 mod fft;
 mod float_order;
 mod footprint;
-mod formula;
 mod gather;
 mod host_transfer;
 mod indexing;
@@ -38,13 +35,10 @@ mod rare_ops;
 mod reduce;
 mod reduce_window;
 mod rng;
-mod rounding;
 mod scatter;
 mod select_and_scatter;
 mod shape;
-mod small_types;
 mod sort;
-mod special_functions;
 #[cfg(test)]
 pub mod testing;
 mod top_k;
@@ -54,6 +48,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+pub use crate::expression::small_types::value as small_float_value;
 pub use context::{
     Context, Kernel, Lowered, Placement, Region, array_from_host, describe, shape_i32, storage, token_array,
 };
@@ -62,7 +57,6 @@ pub use footprint::Footprint;
 pub use host_transfer::{HostTransfers, with_host_transfers};
 pub use observer::{StepObserver, with_step_observer};
 pub use plan::{Origin, Plan, Slot, Step};
-pub use small_types::value as small_float_value;
 
 use crate::mlx::{Array, Capabilities, Dtype};
 use crate::program::{Block, ElementType, Function, Literal, Op, OpKind, Program, Type, ValueId};
@@ -82,19 +76,14 @@ pub struct Row {
 
 /// The op table: the one place that says what is supported. `docs/ops.md` is made from it.
 pub static TABLE: &[&[Row]] = &[
-    arithmetic::ROWS,
     batch_norm::ROWS,
-    bitwise::ROWS,
     collectives::ROWS,
-    compare::ROWS,
-    complex::ROWS,
     control_flow::ROWS,
-    convert::ROWS,
     convolution::ROWS,
     custom_call::ROWS,
     dot_general::ROWS,
     dynamic_slice::ROWS,
-    exponential::ROWS,
+    elementwise::ROWS,
     fft::ROWS,
     gather::ROWS,
     host_transfer::ROWS,
@@ -102,7 +91,6 @@ pub static TABLE: &[&[Row]] = &[
     reduce::ROWS,
     reduce_window::ROWS,
     rng::ROWS,
-    rounding::ROWS,
     scatter::ROWS,
     select_and_scatter::ROWS,
     shape::ROWS,

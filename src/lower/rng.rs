@@ -11,8 +11,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::formula::Formula;
+use super::expression::Elementwise;
 use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
+use crate::expression::{Expression, Scalar, random};
 use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::{ElementType, Op, OpKind, RngAlgorithm, RngDistribution};
 
@@ -26,16 +27,6 @@ pub static ROWS: &[Row] = &[
     },
     Row { name: "rng", note: "other numbers at every call", elementwise: false, lower: rng },
 ];
-
-/// Low and high half of u64 as u32.
-fn split(words: &Formula) -> (Formula, Formula) {
-    (words.cast(Dtype::Uint32), (words >> 32i128).cast(Dtype::Uint32))
-}
-
-/// u64 of its halves.
-fn join(low: &Formula, high: &Formula) -> Formula {
-    low.cast(Dtype::Uint64) | (high.cast(Dtype::Uint64) << 32i128)
-}
 
 fn rng_bit_generator(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let OpKind::RngBitGenerator { rng_algorithm } = op.kind else {
@@ -58,31 +49,51 @@ fn rng_bit_generator(context: &mut Context<'_>, op: &Op) -> Result<Lowered, Lowe
     let dtype = storage(result.element).expect("integers of 8 to 64 bits");
     let wide = result.element.bits() == 64;
     let elements = i32::try_from(result.elements()).map_err(|_| context.unsupported(op, "more than 2^31 elements"))?;
-    let layout = threefry::Layout::new(&shape, wide);
-    let counters = if philox { philox::counters(elements, wide) } else { layout.counters };
+    let target = context.target(op);
+    let generator = if philox {
+        Generator::Philox(philox::Words::new(elements, wide, &target)?)
+    } else {
+        Generator::Threefry(threefry::Layout::new(&shape, wide, &target)?)
+    };
+    let counters = Array::from_bytes(&u64::from(generator.counters()).to_le_bytes(), &[], Dtype::Uint64)?;
     Ok(Lowered::new(move |inputs, stream| {
         if elements == 0 {
             return Ok(smallvec::smallvec![inputs[0].clone(), mlx::zeros(&shape, dtype, stream)?]);
         }
-        let word = |index: i32| Formula::new(mlx::slice(inputs[0], &[index], &[index + 1], &[1], stream), stream);
-        let key = word(0);
-        let (new_state, bits) = if philox {
-            // A state of two words has the key for its upper half of the counter too.
-            let counter = (word(1), word(if words == 3 { 2 } else { 0 }));
-            let bits = philox::bits(&key, (&counter.0, &counter.1), counters, &shape, wide, stream)?;
-            let by = key.integer(i128::from(counters));
-            let (low, high) = philox::advance((&counter.0, &counter.1), &by);
-            (if words == 3 { vec![key, low, high] } else { vec![key, low] }, bits)
-        } else {
-            let counter = word(1);
-            let bits = layout.bits(&key, &counter, &shape, stream)?;
-            (vec![key, counter + i128::from(counters)], bits)
+        let word = |index: i32| mlx::slice(inputs[0], &[index], &[index + 1], &[1], stream);
+        let (key, low) = (word(0)?, word(1)?);
+        let (new_state, bits) = match &generator {
+            Generator::Philox(generator) => {
+                // A state of two words has the key for its upper half of the counter too.
+                let high = if words == 3 { word(2)? } else { key.clone() };
+                let bits = generator.bits(&key, (&low, &high), &shape, stream)?;
+                let (low, high) = generator.advance((&low, &high), &counters, stream)?;
+                (if words == 3 { vec![key, low, high] } else { vec![key, low] }, bits)
+            }
+            Generator::Threefry(layout) => {
+                let bits = layout.bits(&key, &low, &shape, stream)?;
+                (vec![key, mlx::add(&low, &counters, stream)?], bits)
+            }
         };
-        let new_state = new_state.into_iter().map(Formula::finish).collect::<mlx::Result<Vec<Array>>>()?;
         let new_state = mlx::concatenate(&new_state.iter().collect::<Vec<_>>(), 0, stream)?;
         let bits = if bits.dtype() == dtype { bits } else { mlx::astype(&bits, dtype, stream)? };
         Ok(smallvec::smallvec![new_state, bits])
     }))
+}
+
+enum Generator {
+    Philox(philox::Words),
+    Threefry(threefry::Layout),
+}
+
+impl Generator {
+    /// How many counters the bits take.
+    fn counters(&self) -> u32 {
+        match self {
+            Self::Philox(words) => words.counters.unsigned_abs(),
+            Self::Threefry(layout) => layout.counters.unsigned_abs(),
+        }
+    }
 }
 
 /// Uniform numbers of `[a, b)`, or normal ones of mean `a` and deviation `b`.
@@ -110,46 +121,30 @@ fn rng(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
         return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, dtype, stream)));
     }
     i32::try_from(result.elements()).map_err(|_| context.unsupported(op, "more than 2^31 elements"))?;
+    let target = context.target(op);
+    let scalar = Scalar::of(result.element).ok_or_else(|| context.unsupported(op, "random numbers of this type"))?;
+    let normal = !integer && rng_distribution == RngDistribution::Normal;
+    let wide = integer || scalar == Scalar::F64;
+    let bits = if wide { Scalar::U64 } else { Scalar::U32 };
+    let expression = Expression::define(&target, &[scalar, scalar, bits, bits], |terms| {
+        let [a, b, first, second] = [0, 1, 2, 3].map(|index: usize| &terms[index]);
+        [match (integer, normal) {
+            (true, _) => random::uniform_integer(first, a, b),
+            (_, true) => random::normal([first, second], a, b),
+            _ => random::unit(first, scalar) * (b - a) + a,
+        }]
+    });
+    let numbers = Elementwise::new(&expression)?;
+    let layout = threefry::Layout::new(&shape, wide, &target)?;
     Ok(Lowered::one(move |inputs, stream| {
-        let (a, b) = (Formula::of(inputs[0], stream), Formula::of(inputs[1], stream));
-        if integer {
-            let bits = Formula::new(fresh_bits(&shape, true, stream), stream);
-            let a = a.cast(Dtype::Uint64);
-            let range = b.cast(Dtype::Uint64) - &a;
-            // An empty range has no right answer; a division by zero would end the process.
-            let range = range.equal(0i128).select(&range.integer(1), range.clone());
-            return (bits.remainder(range) + a).cast(dtype).finish();
-        }
-        match rng_distribution {
-            RngDistribution::Uniform => (unit(&shape, dtype, stream) * (b - &a) + a).finish(),
-            RngDistribution::Normal => {
-                // Box and Muller; 1 - u is never zero.
-                let work = if dtype == Dtype::Float64 { dtype } else { Dtype::Float32 };
-                let radius = ((-unit(&shape, work, stream) + 1.0).log() * -2.0).sqrt();
-                let angle = unit(&shape, work, stream) * std::f64::consts::TAU;
-                ((radius * angle.cos()).cast(dtype) * b + a).finish()
-            }
-        }
+        let first = fresh_bits(&layout, &shape, stream)?;
+        let second = if normal { fresh_bits(&layout, &shape, stream)? } else { first.clone() };
+        numbers.one(&[inputs[0], inputs[1], &first, &second], stream)
     }))
 }
 
-/// Uniform numbers of `[0, 1)`, all bits of the significand random.
-fn unit(shape: &[i32], dtype: Dtype, stream: Stream) -> Formula {
-    let wide = dtype == Dtype::Float64;
-    let bits = Formula::new(fresh_bits(shape, wide, stream), stream);
-    let (width, kept) = match dtype {
-        Dtype::Float64 => (64, 53),
-        Dtype::Float32 => (32, 24),
-        Dtype::Float16 => (32, 11),
-        _ => (32, 8),
-    };
-    // In f32 first: f16 cannot hold the scale.
-    let work = if wide { dtype } else { Dtype::Float32 };
-    ((bits >> i128::from(width - kept)).cast(work) * 0.5f64.powi(kept)).cast(dtype)
-}
-
 /// Bits that this process has not given before: Threefry under a key of the process's start.
-fn fresh_bits(shape: &[i32], wide: bool, stream: Stream) -> mlx::Result<Array> {
+fn fresh_bits(layout: &threefry::Layout, shape: &[i32], stream: Stream) -> mlx::Result<Array> {
     static KEY: OnceLock<u64> = OnceLock::new();
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let key = *KEY.get_or_init(|| {
@@ -157,8 +152,8 @@ fn fresh_bits(shape: &[i32], wide: bool, stream: Stream) -> mlx::Result<Array> {
     });
     // Each call has 2^32 counters of its own.
     let call = CALLS.fetch_add(1, Ordering::Relaxed) << 32;
-    let vector = |value: u64| Formula::new(Array::from_bytes(&value.to_le_bytes(), &[1], Dtype::Uint64), stream);
-    threefry::Layout::new(shape, wide).bits(&vector(key), &vector(call), shape, stream)
+    let vector = |value: u64| Array::from_bytes(&value.to_le_bytes(), &[1], Dtype::Uint64);
+    layout.bits(&vector(key)?, &vector(call)?, shape, stream)
 }
 
 #[cfg(test)]

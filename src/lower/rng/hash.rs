@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::threefry;
-use crate::lower::formula::Formula;
+use crate::expression::{Expression, Scalar, Target, random};
+use crate::lower::expression::Elementwise;
 use crate::lower::{Context, LowerError, Lowered, shape_i32};
 use crate::mlx::{self, Array, DeviceKind, Dtype, HostFunction, Stream};
 use crate::program::{ElementType, Op};
@@ -35,24 +35,33 @@ pub(in crate::lower) fn threefry2x32(context: &mut Context<'_>, op: &Op) -> Resu
     }
     let shape = shape_i32(&result.shape)?;
     let function: Arc<HostFunction> = Arc::new(hash);
+    let words = words(&context.target(op))?;
     Ok(Lowered::new(move |inputs, stream| {
         if stream.kind() == DeviceKind::Cpu {
             let output = (&shape[..], Dtype::Uint32);
             return mlx::host_call(&function, inputs, &[output, output], stream);
         }
-        in_graph(inputs, &shape, stream)
+        in_graph(&words, inputs, &shape, stream)
     }))
 }
 
-fn in_graph(inputs: &[&Array], shape: &[i32], stream: Stream) -> mlx::Result<mlx::Arrays> {
+/// (key, key, word, word) to the two words.
+fn words(target: &Target) -> mlx::Result<Elementwise> {
+    Elementwise::new(&Expression::define(target, &[Scalar::U32; 4], |terms| {
+        let [key0, key1, word0, word1] = [0, 1, 2, 3].map(|index: usize| terms[index].clone());
+        let (first, second) = random::threefry((word0, word1), (key0, key1));
+        [first, second]
+    }))
+}
+
+fn in_graph(words: &Elementwise, inputs: &[&Array], shape: &[i32], stream: Stream) -> mlx::Result<mlx::Arrays> {
     // Operands of one element broadcast, but must not raise the rank.
-    let term = |index: usize| -> mlx::Result<Formula> {
-        let input: &Array = inputs[index];
-        let input = if input.size() == 1 { mlx::reshape(input, &[], stream)? } else { input.clone() };
-        Ok(Formula::of(&input, stream))
-    };
-    let (first, second) = threefry::block((term(2)?, term(3)?), (term(0)?, term(1)?));
-    [first, second].into_iter().map(|word| mlx::broadcast_to(&word.finish()?, shape, stream)).collect()
+    let inputs = inputs
+        .iter()
+        .map(|&input| if input.size() == 1 { mlx::reshape(input, &[], stream) } else { Ok(input.clone()) })
+        .collect::<mlx::Result<Vec<Array>>>()?;
+    let hashed = words.run(&inputs.iter().collect::<Vec<_>>(), stream)?;
+    hashed.iter().map(|word| mlx::broadcast_to(word, shape, stream)).collect()
 }
 
 /// The words of an input at `start..start + LANES`, or its only word in all lanes.
@@ -155,7 +164,13 @@ mod tests {
             Array::from_bytes(&bytes(&words), &[count as i32], Dtype::Uint32).unwrap()
         };
         let (a, b) = (Array::scalar(0x1319_8a2eu32).unwrap(), Array::scalar(0x0370_7344u32).unwrap());
-        let graph = in_graph(&[&a, &b, &array(0x243f_6a88), &array(0x85a3_08d3)], &[count as i32], stream).unwrap();
+        let graph = in_graph(
+            &super::words(&Target::HOST).unwrap(),
+            &[&a, &b, &array(0x243f_6a88), &array(0x85a3_08d3)],
+            &[count as i32],
+            stream,
+        )
+        .unwrap();
         stream.evaluate(&graph).unwrap();
         assert_eq!(graph[0].as_bytes().unwrap(), words[0]);
         assert_eq!(graph[1].as_bytes().unwrap(), words[1]);

