@@ -55,12 +55,18 @@ pub fn sqrt(z: &Term) -> Term {
     pair(&re, &im)
 }
 
-/// ln |z| + i arg z. MLX's GPU code squares the parts.
+/// ln |z| + i arg z; ln |z| from the greater part and their ratio, which keeps its digits where |z| is near 1, as XLA has
+/// it.
 pub fn log(z: &Term) -> Term {
-    if z.target().safe_complex {
-        return z.log();
-    }
-    pair(&abs(z).log(), &z.imag().arctan2(z.real()))
+    pair(&log_magnitude(&z.real(), &z.imag()), &z.imag().arctan2(z.real()))
+}
+
+fn log_magnitude(x: &Term, y: &Term) -> Term {
+    let (x, y) = (x.abs(), y.abs());
+    let (large, small) = (x.maximum(&y), x.minimum(&y));
+    // Zeros and infinities have no ratio.
+    let ratio = large.equal(&small).select(&large.constant(1.0), &small / &large);
+    large.log() + (&ratio * &ratio).log1p() * 0.5
 }
 
 /// z / |z|, 0 for 0.
@@ -178,9 +184,10 @@ fn tanh_parts(x: &Term, y: &Term) -> (Term, Term) {
     let below = &hyperbolic * &hyperbolic * &square + 1.0;
     let re = &hyperbolic * (&square + 1.0) / &below;
     let im = &tangent / (&cosh * &cosh) / below;
-    // In the limit y does not matter.
+    // In the limit y does not matter, and on the real axis x.
     let lost = x.is_inf() & not_finite(y);
-    (lost.select(&hyperbolic, re), lost.select(&x.constant(0.0), im))
+    let im = lost.select(&x.constant(0.0), im);
+    (lost.select(&hyperbolic, re), y.equal(0.0).select(y, im))
 }
 
 /// a cosh y and b sinh y: cosh y may overflow where these do not.
@@ -197,39 +204,27 @@ fn hyperbolic(y: &Term, a: &Term, b: &Term) -> (Term, Term) {
 
 /// sin x cosh y + i cos x sinh y.
 pub fn sine(z: &Term) -> Term {
-    if z.target().complex_functions {
-        return z.sin();
-    }
     let (x, y) = (z.real(), z.imag());
     let (re, im) = hyperbolic(&y, &sin(&x), &cos(&x));
-    // On the real axis NaN · 0 is not meant.
-    pair(&re, &(y.equal(0.0) & not_finite(&x)).select(&y, im))
+    // On the imaginary axis inf · 0 is not meant.
+    pair(&(x.equal(0.0) & not_finite(&y)).select(&x, re), &im)
 }
 
 /// cos x cosh y - i sin x sinh y.
 pub fn cosine(z: &Term) -> Term {
-    if z.target().complex_functions {
-        return z.cos();
-    }
     let (x, y) = (z.real(), z.imag());
     let (re, im) = hyperbolic(&y, &cos(&x), &sin(&x));
-    let im = (y.equal(0.0) & not_finite(&x)).select(&y, im);
-    pair(&re, &-im)
+    // On the imaginary axis inf · 0 is not meant.
+    pair(&re, &(-im).or_where(&(x.equal(0.0) & not_finite(&y)), 0.0))
 }
 
 /// -i sin(i z).
 pub fn sinh(z: &Term) -> Term {
-    if z.target().complex_functions {
-        return z.sinh();
-    }
     turned_back(&sine(&turned(z)))
 }
 
 /// cos(i z).
 pub fn cosh(z: &Term) -> Term {
-    if z.target().complex_functions {
-        return z.cosh();
-    }
     cosine(&turned(z))
 }
 
@@ -245,13 +240,10 @@ fn turned_back(z: &Term) -> Term {
 
 /// ln |1 + z| + i arg (1 + z); |1 + z|² - 1 keeps its digits near 0.
 pub fn log1p(z: &Term) -> Term {
-    if z.target().complex_functions {
-        return z.log1p();
-    }
     let (x, y) = (z.real(), z.imag());
     let shifted = &x + 1.0;
     let near = (&x * (&x + 2.0) + &y * &y).log1p() * 0.5;
-    let far = abs(&pair(&shifted, &y)).log();
+    let far = log_magnitude(&shifted, &y);
     let small = x.abs().less(0.5) & y.abs().less(0.5);
     pair(&small.select(&near, far), &y.arctan2(shifted))
 }
@@ -314,8 +306,7 @@ fn conjugate(z: &Term) -> Term {
 
 /// 1 / (1 + e^-z).
 pub fn logistic(z: &Term) -> Term {
-    let exponential = if z.target().complex_functions { (-z).exp() } else { exp(&-z) };
-    divide(&z.constant(1.0), &(exponential + 1.0))
+    divide(&z.constant(1.0), &(exp(&-z) + 1.0))
 }
 
 /// z^(1/3).

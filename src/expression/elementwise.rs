@@ -79,7 +79,7 @@ pub fn elementwise(
                 Ok(compare(*direction, *compare_type, [&terms[0], &terms[1]], operands[0].element))
             }
             OpKind::Select => select([&terms[0], &terms[1], &terms[2]], operands),
-            OpKind::Clamp => clamp([&terms[0], &terms[1], &terms[2]], operands[1].element),
+            OpKind::Clamp => clamp([&terms[0], &terms[1], &terms[2]], [&operands[0], &operands[1], &operands[2]]),
             OpKind::Convert => Ok(convert(&terms[0], operands[0].element, result)),
             OpKind::BitcastConvert => bitcast(&terms[0], operands[0].element, result),
             OpKind::ReducePrecision { exponent_bits, mantissa_bits } => {
@@ -251,10 +251,15 @@ fn select([predicate, yes, no]: [&Term; 3], known: &[Known]) -> Result<Term, Ref
 }
 
 /// min(max(operand, low), high). A NaN in any is the result.
-fn clamp([low, operand, high]: [&Term; 3], element: ElementType) -> Result<Term, Refusal> {
+fn clamp([low, operand, high]: [&Term; 3], known: [&Known; 3]) -> Result<Term, Refusal> {
+    let element = known[1].element;
     Ok(match element {
         ElementType::Bool => (operand | low) & high,
         _ if element.is_complex() => return unsupported("complex numbers have no order"),
+        _ if element.is_float() => {
+            let raised = arithmetic::maximum(operand, low, [known[1].zeros, known[0].zeros]);
+            arithmetic::minimum(&raised, high, [Zeros::Unknown, known[2].zeros])
+        }
         _ => operand.maximum(low).minimum(high),
     })
 }

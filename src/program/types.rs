@@ -43,6 +43,41 @@ pub enum ElementType {
 }
 
 impl ElementType {
+    /// All of them.
+    pub const ALL: [Self; 31] = [
+        Self::Bool,
+        Self::I2,
+        Self::I4,
+        Self::I8,
+        Self::I16,
+        Self::I32,
+        Self::I64,
+        Self::U2,
+        Self::U4,
+        Self::U8,
+        Self::U16,
+        Self::U32,
+        Self::U64,
+        Self::F4E2M1FN,
+        Self::F6E2M3FN,
+        Self::F6E3M2FN,
+        Self::F8E3M4,
+        Self::F8E4M3,
+        Self::F8E4M3B11FNUZ,
+        Self::F8E4M3FN,
+        Self::F8E4M3FNUZ,
+        Self::F8E5M2,
+        Self::F8E5M2FNUZ,
+        Self::F8E8M0FNU,
+        Self::BF16,
+        Self::F16,
+        Self::F32,
+        Self::TF32,
+        Self::F64,
+        Self::C64,
+        Self::C128,
+    ];
+
     /// The spelling in StableHLO text.
     pub fn name(self) -> &'static str {
         use ElementType::*;

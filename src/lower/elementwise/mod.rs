@@ -95,7 +95,9 @@ fn elementwise(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
         .collect::<Result<Vec<Known>, LowerError>>()?;
     let result = context.result(op, 0)?.element;
     match op.kind {
-        OpKind::Binary(Binary::Maximum | Binary::Minimum) if known.iter().all(|known| known.element.is_float()) => {
+        OpKind::Binary(Binary::Maximum | Binary::Minimum) | OpKind::Clamp
+            if known.iter().all(|known| known.element.is_float()) =>
+        {
             for (known, &value) in known.iter_mut().zip(&op.operands) {
                 known.zeros = zeros::of(context, value);
             }

@@ -6,6 +6,7 @@ mod compare;
 mod complex;
 mod convert;
 mod exponential;
+mod oracle;
 mod rounding;
 mod small_types;
 mod special_functions;
