@@ -12,12 +12,12 @@ use crate::program::{Binary, Block, Direction, Literal, Op, OpKind, ValueId};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row { name: "while", note: "loops that count do not wait for the device", elementwise: false, lower: lower_while },
-    Row { name: "if", note: "waits for the predicate", elementwise: false, lower: lower_if },
-    Row { name: "case", note: "waits for the index", elementwise: false, lower: lower_case },
-    Row { name: "map", note: "elementwise bodies", elementwise: false, lower: lower_map },
-    Row { name: "after_all", note: "", elementwise: false, lower: token },
-    Row { name: "create_token", note: "", elementwise: false, lower: token },
+    Row { name: "while", note: "loops that count do not wait for the device", lower: lower_while },
+    Row { name: "if", note: "waits for the predicate", lower: lower_if },
+    Row { name: "case", note: "waits for the index", lower: lower_case },
+    Row { name: "map", note: "elementwise bodies", lower: lower_map },
+    Row { name: "after_all", note: "", lower: token },
+    Row { name: "create_token", note: "", lower: token },
 ];
 
 /// Graph nodes after which a loop hands what it has built to the device: enough to keep it busy while the host goes on,

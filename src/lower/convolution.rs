@@ -23,7 +23,6 @@ use crate::program::{ElementType, Op, OpKind};
 pub static ROWS: &[Row] = &[Row {
     name: "convolution",
     note: "every rank and element type; on a GPU mlx's own kernels for 1 to 3 dimensions of real floats (on CUDA where cuDNN has a plan, and for operands without dilation), else windows and a product of matrices; precision_config is always the highest",
-    elementwise: false,
     lower: convolution,
 }];
 

@@ -16,7 +16,6 @@ pub static ROWS: &[Row] = &[Row {
            (exact), lapack_{s d c}{getrf geqrf geqp3 orgqr ungqr ormqr unmqr gehrd sytrd hetrd gtsv gesdd gesvd syevd \
            heevd geev gees}_ffi, tridiagonal_solve_perturbed_ffi, cu_lu_pivots_to_permutation (all on the host), and \
            annotations of sharding and placement, which are identities on one device",
-    elementwise: true,
     lower: custom_call,
 }];
 

@@ -9,10 +9,8 @@ use crate::mlx;
 use crate::program::{HostTransfer, Op, OpKind, Type};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[
-    Row { name: "send", note: TO_HOST, elementwise: false, lower: lower_send },
-    Row { name: "recv", note: TO_HOST, elementwise: false, lower: lower_recv },
-];
+pub static ROWS: &[Row] =
+    &[Row { name: "send", note: TO_HOST, lower: lower_send }, Row { name: "recv", note: TO_HOST, lower: lower_recv }];
 
 const TO_HOST: &str = "between device and host, for callbacks; waits for the device";
 

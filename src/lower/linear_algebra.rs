@@ -27,10 +27,9 @@ pub static ROWS: &[Row] = &[
     Row {
         name: "cholesky",
         note: "on the host; NaN where the matrix is not positive definite; zeros in the other triangle",
-        elementwise: false,
         lower: lower_cholesky,
     },
-    Row { name: "triangular_solve", note: "on the host", elementwise: false, lower: lower_triangular_solve },
+    Row { name: "triangular_solve", note: "on the host", lower: lower_triangular_solve },
 ];
 
 /// The dtype that matrices of this type are factored in.

@@ -67,9 +67,6 @@ pub struct Row {
     pub name: &'static str,
     /// What the documentation says beside it: dtypes, limits; empty when there is nothing to say.
     pub note: &'static str,
-    /// True when the kernel works for operands of any common shape (and scalars among them), so that it may stand in a
-    /// scalar region.
-    pub elementwise: bool,
     /// Makes the kernel.
     pub lower: fn(&mut Context<'_>, &Op) -> Result<Lowered, LowerError>,
 }
@@ -247,7 +244,7 @@ impl Builder<'_> {
             let why = REFUSED.iter().find(|(refused, _)| *refused == name).map(|(_, why)| *why);
             return Err(context.unsupported(op, why.unwrap_or("there is no lowering for it")));
         };
-        if self.scalar && !row.elementwise {
+        if self.scalar && !op.kind.is_elementwise() {
             return Err(context.unsupported(op, "it stands in a region that must be elementwise"));
         }
         let outputs = op
@@ -293,6 +290,7 @@ impl Builder<'_> {
             free: Box::default(),
             nested: lowered.nested,
             blocking: lowered.blocking,
+            is_view: op.kind.is_view(),
         });
         Ok(())
     }

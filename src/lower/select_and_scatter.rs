@@ -14,7 +14,6 @@ use crate::program::{Op, OpKind};
 pub static ROWS: &[Row] = &[Row {
     name: "select_and_scatter",
     note: "any bodies; scattering with others than add waits for the host",
-    elementwise: false,
     lower: select_and_scatter,
 }];
 

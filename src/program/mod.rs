@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+mod facts;
 mod location;
 mod op;
 pub mod print;
@@ -13,6 +14,7 @@ mod types;
 pub mod verify;
 
 pub use attribute::{Attribute, Attributes, Literal};
+pub use facts::{Class, Work};
 pub use location::Location;
 pub use op::{
     Binary, Block, Channel, Collective, CompareType, Convolution, CustomCall, CustomCallApiVersion, Direction,

@@ -10,12 +10,8 @@ use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Block, ElementType, Op, OpKind, ValueId};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[Row {
-    name: "reduce",
-    note: "any body; sums of f16 and bf16 are kept in f32",
-    elementwise: false,
-    lower: reduce,
-}];
+pub static ROWS: &[Row] =
+    &[Row { name: "reduce", note: "any body; sums of f16 and bf16 are kept in f32", lower: reduce }];
 
 /// Combines accumulators and new values, one of each per operand.
 pub type Combine<'a> = dyn Fn(&[Array], &[Array]) -> mlx::Result<Arrays> + 'a;

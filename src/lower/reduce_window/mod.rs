@@ -15,12 +15,8 @@ use crate::program::{Op, OpKind, ReduceWindow};
 use windows::{Dimension, Windows};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[Row {
-    name: "reduce_window",
-    note: "any body; sums of f16 and bf16 are kept in f32",
-    elementwise: false,
-    lower: reduce_window,
-}];
+pub static ROWS: &[Row] =
+    &[Row { name: "reduce_window", note: "any body; sums of f16 and bf16 are kept in f32", lower: reduce_window }];
 
 /// Bodies that are not known to be associative are folded in the order of the window's elements, as XLA:CPU does, up to
 /// this many; above, as a tree, which the specification allows.
