@@ -4,10 +4,13 @@
 use super::error::{Code, Error};
 use super::{capture, dump, timeline};
 use crate::mlx::{self, Backend};
+use crate::passes::Choice;
 use crate::reader;
 
 /// `off` sends programs on a few numbers to the device too.
 const HOST: &str = "JAX_MPS_HOST";
+/// Passes of the compiler that are left out.
+const PASSES: &str = "JAX_MPS_PASSES";
 
 /// The text of a variable, None for an empty one too. What is no Unicode becomes a text that nothing expects.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -32,6 +35,15 @@ pub(super) fn host_is_allowed() -> Result<bool, Error> {
     }
 }
 
+/// Which passes run: `-name,-name` leaves some out.
+///
+/// # Errors
+/// INVALID_ARGUMENT for what is no such list.
+pub(super) fn passes() -> Result<Choice, Error> {
+    let Some(text) = variable(PASSES) else { return Ok(Choice::default()) };
+    Choice::parse(&text).map_err(|expected| unexpected(PASSES, &expected, &text))
+}
+
 /// Checks what is not read before the first program, and opens the timeline's file.
 ///
 /// # Errors
@@ -39,6 +51,7 @@ pub(super) fn host_is_allowed() -> Result<bool, Error> {
 /// not do.
 pub(super) fn check(backend: Backend) -> Result<(), Error> {
     host_is_allowed()?;
+    passes()?;
     reader::check().map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
     dump::check()?;
     timeline::open()?;
