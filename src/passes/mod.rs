@@ -12,16 +12,15 @@ mod sharding;
 mod small_types;
 mod visit;
 
-use crate::lower::LowerError;
-use crate::program::Program;
+use crate::program::{CompileError, Program};
 
-type Pass = fn(&mut Program) -> Result<(), LowerError>;
+type Pass = fn(&mut Program) -> Result<(), CompileError>;
 
 /// Runs all passes in their order; `after` sees the program after each.
 ///
 /// # Errors
 /// A program that calls itself, or what a pass finds that cannot be supported.
-pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), LowerError> {
+pub fn run(program: &mut Program, mut after: impl FnMut(usize, &str, &Program)) -> Result<(), CompileError> {
     let passes: [(&str, Pass); 9] = [
         ("inline", inline::run),
         ("sharding", sharding::run),

@@ -5,14 +5,18 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+mod error;
 mod location;
 mod op;
 pub mod print;
 pub mod sharding;
+#[cfg(test)]
+pub mod testing;
 mod types;
 pub mod verify;
 
 pub use attribute::{Attribute, Attributes, Literal};
+pub use error::{CompileError, describe};
 pub use location::Location;
 pub use op::{
     Binary, Block, Channel, Collective, CompareType, Convolution, CustomCall, CustomCallApiVersion, Direction,

@@ -344,15 +344,15 @@ fn convert(from: ElementType, to: ElementType) -> Option<Option<Map1>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::testing::{self, bytes, tensor};
     use crate::program::Type;
+    use crate::program::testing::{self, bytes, tensor};
 
     use ElementType::{Bool, F32, I32, U32};
 
     /// Edge values of a type, as many for each type, as bytes.
     fn edges(element: ElementType, shift: usize) -> Vec<u8> {
         const COUNT: usize = 13;
-        fn turned<T: Copy + crate::mlx::Scalar>(values: [T; COUNT], shift: usize) -> Vec<u8> {
+        fn turned<T: testing::Number>(values: [T; COUNT], shift: usize) -> Vec<u8> {
             bytes(&(0..COUNT).map(|index| values[(index * (shift + 1)) % COUNT]).collect::<Vec<_>>())
         }
         match element {
