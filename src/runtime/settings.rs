@@ -2,9 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::error::{Code, Error};
-use super::{capture, dump, timeline};
-use crate::mlx::{self, Backend};
-use crate::reader;
+use crate::mlx;
 
 /// `off` sends programs on a few numbers to the device too.
 const HOST: &str = "JAX_MPS_HOST";
@@ -30,19 +28,6 @@ pub(super) fn host_is_allowed() -> Result<bool, Error> {
         Some("off") => Ok(false),
         Some(other) => Err(unexpected(HOST, "on or off", other)),
     }
-}
-
-/// Checks what is not read before the first program, and opens the timeline's file.
-///
-/// # Errors
-/// INVALID_ARGUMENT for a bad value or a folder that cannot be written to; FAILED_PRECONDITION for what the backend does
-/// not do.
-pub(super) fn check(backend: Backend) -> Result<(), Error> {
-    host_is_allowed()?;
-    reader::check().map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
-    dump::check()?;
-    timeline::open()?;
-    capture::check(backend)
 }
 
 /// Checks that the MLX in the process is the one that this library was built against: its classes have other layouts in
