@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::array::{Array, Dtype};
 use super::error::Result;
 use super::failures::{self, LaunchNumber};
-use super::ops::vector;
 use super::ops_shape::contiguous;
+use super::vector::vector;
 use super::{Arrays, Stream};
 
 /// Reads the inputs' elements (row-major, native byte order) and writes all of the outputs'. An error surfaces when the

@@ -6,6 +6,8 @@ mod array;
 mod autorelease;
 mod capabilities;
 mod capture;
+mod convert;
+mod device;
 mod elementwise;
 mod error;
 mod failures;
@@ -25,13 +27,16 @@ mod ops_shape;
 pub mod shutdown;
 mod stream;
 mod thread;
+mod vector;
 
 pub use array::{Array, Dtype, Place, Places, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
 pub use autorelease::open_pools;
-pub use capabilities::{Backend, Capabilities, ConvolvedDimension, NativeConvolution};
+pub use capabilities::{Backend, Capabilities, ConvolvedDimension, NativeConvolution, ScatterMode};
 pub use capture::Capture;
+pub use convert::astype;
+pub use device::DeviceKind;
 pub use elementwise::{
     bfloat16_add, bfloat16_divide, bfloat16_multiply, bfloat16_subtract, complex_abs, complex_divide, complex_multiply,
     complex_products,
@@ -46,7 +51,7 @@ pub use info::{Fact, device_facts, gpu_name, version};
 pub use launch::Launch;
 pub use ops::*;
 pub use ops_shape::*;
-pub use stream::{DeviceKind, Stream, evaluation_lock, run_program};
+pub use stream::{Stream, evaluation_lock, run_program};
 pub use thread::{own_thread, thread_number};
 
 /// Results of a function or of a step: nearly always one.

@@ -4,8 +4,8 @@ use std::ffi::c_int;
 
 use super::array::{Array, Dtype};
 use super::capabilities::ConvolvedDimension;
-use super::elementwise::to_bfloat16;
-use super::error::{self, Result};
+use super::error::Result;
+use super::vector::vector;
 use super::{Arrays, Stream};
 
 macro_rules! unary {
@@ -109,18 +109,6 @@ typed_scans!(cumsum => mlx_cumsum_axis, cumprod => mlx_cumprod_axis);
 pub fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_where(result, condition.raw(), x.raw(), y.raw(), stream.raw()) })
-}
-
-/// `mlx::core::astype`; no saturation: see the lowering of convert. A NaN of f32 keeps its sign as bf16 on the CPU.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
-    if dtype == Dtype::Bfloat16 && !stream.capabilities().bfloat16_nan_signs && a.dtype() == Dtype::Float32 {
-        return to_bfloat16(a, stream);
-    }
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_astype(result, a.raw(), dtype.raw(), stream.raw()) })
 }
 
 /// `mlx::core::view`: the same bits as another dtype; the last axis grows or shrinks with the width.
@@ -382,34 +370,4 @@ pub fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) ->
     stream.build(|result| unsafe {
         call(result, a.raw(), n.as_ptr(), n.len(), axes.as_ptr(), axes.len(), norm, stream.raw())
     })
-}
-
-/// Runs an mlx-c function that writes a vector of arrays.
-pub(super) fn vector(call: impl FnOnce(*mut mlx_sys::mlx_vector_array) -> c_int) -> Result<Arrays> {
-    // SAFETY: a fresh vector, filled by the call, read by index within its size, freed once.
-    unsafe {
-        let mut raw = mlx_sys::mlx_vector_array_new();
-        let status = call(&mut raw);
-        let mut arrays = Ok(Arrays::new());
-        if status == 0 {
-            arrays = (0..mlx_sys::mlx_vector_array_size(raw))
-                .map(|index| Array::build(|result| mlx_sys::mlx_vector_array_get(result, raw, index)))
-                .collect();
-        }
-        mlx_sys::mlx_vector_array_free(raw);
-        error::check(status)?;
-        arrays
-    }
-}
-
-/// Borrows arrays as the vector that mlx-c wants.
-pub(super) fn with_vector<R>(arrays: &[&Array], use_it: impl FnOnce(mlx_sys::mlx_vector_array) -> R) -> R {
-    let handles: smallvec::SmallVec<[mlx_sys::mlx_array; 8]> = arrays.iter().map(|array| array.raw()).collect();
-    // SAFETY: the handles are valid; the vector copies them and is freed after its use.
-    unsafe {
-        let vector = mlx_sys::mlx_vector_array_new_data(handles.as_ptr(), handles.len());
-        let result = use_it(vector);
-        mlx_sys::mlx_vector_array_free(vector);
-        result
-    }
 }

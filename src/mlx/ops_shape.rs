@@ -2,8 +2,9 @@
 
 use super::Stream;
 use super::array::{Array, Dtype};
+use super::capabilities::ScatterMode;
 use super::error::Result;
-use super::ops::with_vector;
+use super::vector::with_vector;
 
 /// `mlx::core::arange` of integers `0..stop` in the dtype.
 ///
@@ -296,21 +297,6 @@ pub fn gather(a: &Array, indices: &[&Array], axes: &[i32], slice_sizes: &[i32], 
             )
         })
     })
-}
-
-/// How [`scatter`] combines an update with what is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScatterMode {
-    /// Replaces; the order of duplicate indices is undefined on a GPU.
-    Set,
-    /// Adds.
-    Add,
-    /// Keeps the greater.
-    Max,
-    /// Keeps the lesser.
-    Min,
-    /// Multiplies.
-    Prod,
 }
 
 /// `mlx::core::scatter*`: indices as for [`gather`]; updates have the index shape followed by the slice shape (rank of

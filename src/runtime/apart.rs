@@ -7,8 +7,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::{Code, Error};
-use super::jobs::Job;
 use crate::mlx::{autorelease_pool, interpreter, is_forked_child, shutdown};
+
+/// Work of a program.
+type Job = Box<dyn FnOnce() + Send>;
 
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(10);
