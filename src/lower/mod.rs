@@ -7,6 +7,7 @@
 mod arithmetic;
 mod batch_norm;
 mod bitwise;
+mod chooser;
 mod collectives;
 mod combiner;
 mod compare;
