@@ -45,7 +45,7 @@ pub use error::{Error, Result};
 pub use failures::{Reach, anything_failed};
 pub use fork::{is_forked_child, watch_for_forks};
 pub use from_host::{HostBytes, Lent};
-pub use host_call::{HostFunction, host_call};
+pub use host_call::{HostAmendment, HostFunction, host_amend, host_call};
 pub use host_view::for_host;
 pub use info::{Fact, device_facts, gpu_name, version};
 pub use launch::Launch;
