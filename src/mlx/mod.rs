@@ -9,6 +9,7 @@ mod capture;
 mod elementwise;
 mod error;
 mod failures;
+mod farewell;
 #[doc(hidden)]
 pub mod faults;
 mod fork;

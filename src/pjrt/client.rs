@@ -122,6 +122,7 @@ pub(super) fn client_options(values: Vec<(String, Value)>) -> Result<ClientOptio
 entry! {
     /// Opens the device. The key-value callbacks are not looked at: without jax.distributed they are garbage.
     PJRT_Client_Create(args: PJRT_Client_Create_Args) {
+        let _rest = Rest;
         // SAFETY: the caller passes that many options.
         let options = unsafe { named_value::read(args.create_options, args.num_options) }?;
         args.client = Client::new(client_options(options)?)?.give();

@@ -9,7 +9,7 @@ use super::executable::Executable;
 use super::layout::Layout;
 use super::memory_limit::Bounds;
 use super::settings::{self, unexpected, variable};
-use super::{fork, timeline};
+use super::{apart, fork, timeline};
 use crate::lower::storage;
 use crate::mlx::{self, Backend, DeviceKind, HostBytes, Lent, Stream};
 use crate::program::ElementType;
@@ -173,8 +173,11 @@ impl Client {
         fork::check()?;
         mlx::watch_for_forks();
         mlx::interpreter::notice();
+        // A GPU takes its time to begin, and does not bear that the process ends meanwhile.
+        let _running = apart::begin();
         settings::check_mlx()?;
         check_allocator()?;
+        mlx::shutdown::come_first();
         let kind = device_kind(options.device)?;
         let facts = memory_facts(kind)?;
         let asked = cache_limit(variable(CACHE_LIMIT).as_deref())?;
