@@ -11,6 +11,7 @@ mod device;
 mod elementwise;
 mod error;
 mod failures;
+mod farewell;
 #[doc(hidden)]
 pub mod faults;
 mod fork;
