@@ -1,12 +1,9 @@
 //! Elementwise functions, reductions, scans, products and linear algebra. See MLX's documentation of the same names.
 
-use std::ffi::c_int;
-
+use super::Stream;
 use super::array::{Array, Dtype};
 use super::capabilities::ConvolvedDimension;
 use super::error::Result;
-use super::vector::vector;
-use super::{Arrays, Stream};
 
 macro_rules! unary {
     ($($name:ident => $raw:ident),* $(,)?) => {
