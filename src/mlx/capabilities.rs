@@ -98,6 +98,8 @@ pub struct Capabilities {
     pub borrows_host_memory: bool,
     /// Whether memory that the system refuses is an error; MLX's CPU allocator hands out null, and its threads write there.
     pub reports_refused_memory: bool,
+    /// Greatest number of dimensions that kernels take; arrays of more are left to the host's processor.
+    pub rank: usize,
     /// Whether scatter takes elements of 8 bytes (sums of complex numbers always go).
     pub scatters_8_bytes: bool,
     /// Greatest number of index arrays of one gather or scatter. MLX allows 20, but on Metal binds the first to buffer 20 of
@@ -154,6 +156,7 @@ const CPU: Capabilities = Capabilities {
     host_visible_memory: true,
     borrows_host_memory: false,
     reports_refused_memory: false,
+    rank: usize::MAX,
     scatters_8_bytes: true,
     index_arrays: usize::MAX,
     sorts_bool: true,
@@ -183,6 +186,7 @@ const METAL: Capabilities = Capabilities {
     host_visible_memory: true,
     borrows_host_memory: true,
     reports_refused_memory: true,
+    rank: usize::MAX,
     scatters_8_bytes: false,
     index_arrays: 11,
     sorts_bool: false,
@@ -210,6 +214,8 @@ const CUDA: Capabilities = Capabilities {
     tuned_lapack: false,
     host_visible_memory: false,
     borrows_host_memory: false,
+    // MAX_NDIM in backend/cuda/device/config.h: "ndim can not be larger than 10".
+    rank: 10,
     index_arrays: 20,
     sorts_bool: true,
     fft_length: i32::MAX,

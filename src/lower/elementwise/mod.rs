@@ -75,10 +75,18 @@ impl Context<'_> {
     }
 
     fn capabilities_for(&self, op: &Op) -> &'static Capabilities {
-        let touches_f64 = op.operands.iter().chain(&op.results).any(|&value| {
-            matches!(self.function.ty(value), Type::Tensor(tensor) if matches!(tensor.element, ElementType::F64 | ElementType::C128))
-        });
-        if touches_f64 && !self.capabilities.float64 { Backend::Cpu.capabilities(false) } else { self.capabilities }
+        if self.is_for_the_host(op) { Backend::Cpu.capabilities(false) } else { self.capabilities }
+    }
+
+    /// Whether arrays are touched that the device does not hold: of f64, or of too many dimensions.
+    pub(super) fn is_for_the_host(&self, op: &Op) -> bool {
+        op.operands.iter().chain(&op.results).any(|&value| match self.function.ty(value) {
+            Type::Tensor(tensor) => {
+                let is_double = matches!(tensor.element, ElementType::F64 | ElementType::C128);
+                (is_double && !self.capabilities.float64) || tensor.rank() > self.capabilities.rank
+            }
+            _ => false,
+        })
     }
 
     /// The error of an op that has no expression.
