@@ -327,6 +327,7 @@ fn absorb<const N: usize, F: Fold<N>>(sum: &mut [F::Value], scratch: &mut Scratc
 
 #[cfg(test)]
 mod tests {
+    use super::infinity::F32;
     use super::*;
 
     fn bytes(values: &[f32]) -> Vec<u8> {
