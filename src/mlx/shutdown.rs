@@ -12,13 +12,13 @@ unsafe extern "C" {
 }
 
 /// Whether the process is ending: long work should stop.
-pub fn requested() -> bool {
+pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
 /// Calls the function when the process ends, after [`requested`] has become true and before the static objects of
 /// libraries loaded before this call are destroyed.
-pub fn at_exit(function: extern "C" fn()) {
+pub(crate) fn at_exit(function: extern "C" fn()) {
     let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if last.is_empty() {
         // SAFETY: the function is of the plugin, which is never unloaded; a failure only loses the notice.

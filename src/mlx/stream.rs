@@ -167,7 +167,7 @@ impl Stream {
     ///
     /// # Errors
     /// When MLX cannot make the CPU's stream.
-    pub fn that_holds(self, dtype: Dtype) -> Result<Stream> {
+    pub(crate) fn that_holds(self, dtype: Dtype) -> Result<Stream> {
         if self.capabilities.holds(dtype) { Ok(self) } else { Self::cpu() }
     }
 
@@ -191,7 +191,7 @@ impl Stream {
     }
 
     /// Whether MLX has a device of that kind.
-    pub fn is_available(kind: DeviceKind) -> bool {
+    pub(crate) fn is_available(kind: DeviceKind) -> bool {
         error::install_handler();
         let raw_kind = match kind {
             DeviceKind::Cpu => return true,
@@ -243,7 +243,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Self::evaluate`].
-    pub fn attempt(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
+    pub(crate) fn attempt(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
         ATTEMPTS.set(true);
         let launch = self.evaluate_async(arrays);
         ATTEMPTS.set(false);
@@ -360,7 +360,7 @@ fn gpu_spins_for_the_host() -> bool {
 
 /// Serialises evaluation (not graph construction, and not waiting). One lock for the process: graphs of different
 /// streams share arrays whose status evaluation writes.
-pub fn evaluation_lock() -> MutexGuard<'static, ()> {
+pub(crate) fn evaluation_lock() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
