@@ -3,7 +3,22 @@
 #![forbid(unsafe_code)]
 
 use super::array::Dtype;
-use super::ops_shape::ScatterMode;
+use super::device::DeviceKind;
+
+/// How [`super::scatter`] combines an update with what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScatterMode {
+    /// Replaces; the order of duplicate indices is undefined on a GPU.
+    Set,
+    /// Adds.
+    Add,
+    /// Keeps the greater.
+    Max,
+    /// Keeps the lesser.
+    Min,
+    /// Multiplies.
+    Prod,
+}
 
 /// MLX's backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -230,7 +245,7 @@ impl Backend {
     /// The backend that memory comes from, whatever computes: Metal on macOS, the CPU's too.
     pub(crate) fn of_allocator() -> Self {
         match Self::of_gpu() {
-            Self::Cuda if !super::Stream::is_available(super::DeviceKind::Gpu) => Self::Cpu,
+            Self::Cuda if !DeviceKind::Gpu.is_available() => Self::Cpu,
             backend => backend,
         }
     }

@@ -71,10 +71,3 @@ bfloat16!(
     bfloat16_multiply => jax_mps_binary__JAX_MPS_BFLOAT16_MULTIPLY or multiply,
     bfloat16_divide => jax_mps_binary__JAX_MPS_BFLOAT16_DIVIDE or divide,
 );
-
-/// f32 as bf16 on a CPU stream; a NaN keeps its sign.
-pub(super) fn to_bfloat16(a: &Array, stream: Stream) -> Result<Array> {
-    let a = contiguous(a, stream)?;
-    // SAFETY: valid handles; the result is written to a fresh one.
-    stream.build(|result| unsafe { mlx_sys::jax_mps_to_bfloat16(result, a.raw(), stream.raw()) })
-}

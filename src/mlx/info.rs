@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 
 use super::capabilities::Backend;
+use super::device::DeviceKind;
 use super::error::{self, Result};
-use super::stream::DeviceKind;
 
 /// MLX's version.
 pub(crate) fn version() -> String {

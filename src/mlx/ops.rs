@@ -1,12 +1,9 @@
 //! Elementwise functions, reductions, scans, products and linear algebra. See MLX's documentation of the same names.
 
-use std::ffi::c_int;
-
+use super::Stream;
 use super::array::{Array, Dtype};
 use super::capabilities::ConvolvedDimension;
-use super::elementwise::to_bfloat16;
-use super::error::{self, Result};
-use super::{Arrays, Stream};
+use super::error::Result;
 
 macro_rules! unary {
     ($($name:ident => $raw:ident),* $(,)?) => {
@@ -111,18 +108,6 @@ pub(crate) fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) ->
     stream.build(|result| unsafe { mlx_sys::mlx_where(result, condition.raw(), x.raw(), y.raw(), stream.raw()) })
 }
 
-/// `mlx::core::astype`; no saturation: see the lowering of convert. A NaN of f32 keeps its sign as bf16 on the CPU.
-///
-/// # Errors
-/// What MLX refuses.
-pub(crate) fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
-    if dtype == Dtype::Bfloat16 && !stream.capabilities().bfloat16_nan_signs && a.dtype() == Dtype::Float32 {
-        return to_bfloat16(a, stream);
-    }
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_astype(result, a.raw(), dtype.raw(), stream.raw()) })
-}
-
 /// `mlx::core::view`: the same bits as another dtype; the last axis grows or shrinks with the width.
 ///
 /// # Errors
@@ -136,7 +121,7 @@ pub(crate) fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn round(a: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn round(a: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_round(result, a.raw(), 0, stream.raw()) })
 }
@@ -173,7 +158,7 @@ pub(crate) fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     stream.require(|can| can.sorts_bool || a.dtype() != Dtype::Bool, || "a sort of bool".to_owned())?;
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_sort_axis(result, a.raw(), axis, stream.raw()) })
@@ -265,7 +250,7 @@ pub enum FftKind {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) -> Result<Array> {
     let call = match kind {
         FftKind::Fftn => mlx_sys::mlx_fft_fftn,
         FftKind::Ifftn => mlx_sys::mlx_fft_ifftn,
@@ -277,34 +262,4 @@ pub fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) ->
     stream.build(|result| unsafe {
         call(result, a.raw(), n.as_ptr(), n.len(), axes.as_ptr(), axes.len(), norm, stream.raw())
     })
-}
-
-/// Runs an mlx-c function that writes a vector of arrays.
-pub(super) fn vector(call: impl FnOnce(*mut mlx_sys::mlx_vector_array) -> c_int) -> Result<Arrays> {
-    // SAFETY: a fresh vector, filled by the call, read by index within its size, freed once.
-    unsafe {
-        let mut raw = mlx_sys::mlx_vector_array_new();
-        let status = call(&mut raw);
-        let mut arrays = Ok(Arrays::new());
-        if status == 0 {
-            arrays = (0..mlx_sys::mlx_vector_array_size(raw))
-                .map(|index| Array::build(|result| mlx_sys::mlx_vector_array_get(result, raw, index)))
-                .collect();
-        }
-        mlx_sys::mlx_vector_array_free(raw);
-        error::check(status)?;
-        arrays
-    }
-}
-
-/// Borrows arrays as the vector that mlx-c wants.
-pub(super) fn with_vector<R>(arrays: &[&Array], use_it: impl FnOnce(mlx_sys::mlx_vector_array) -> R) -> R {
-    let handles: smallvec::SmallVec<[mlx_sys::mlx_array; 8]> = arrays.iter().map(|array| array.raw()).collect();
-    // SAFETY: the handles are valid; the vector copies them and is freed after its use.
-    unsafe {
-        let vector = mlx_sys::mlx_vector_array_new_data(handles.as_ptr(), handles.len());
-        let result = use_it(vector);
-        mlx_sys::mlx_vector_array_free(vector);
-        result
-    }
 }

@@ -2,8 +2,9 @@
 
 use super::Stream;
 use super::array::{Array, Dtype};
+use super::capabilities::ScatterMode;
 use super::error::Result;
-use super::ops::with_vector;
+use super::vector::with_vector;
 
 /// `mlx::core::arange` of integers `0..stop` in the dtype.
 ///
@@ -18,7 +19,7 @@ pub(crate) fn arange(stop: i32, dtype: Dtype, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the shape outlives the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_full(result, shape.as_ptr(), shape.len(), value.raw(), dtype.raw(), stream.raw())
@@ -29,7 +30,7 @@ pub fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Resul
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: the shape outlives the call.
     stream.build(|result| unsafe { mlx_sys::mlx_zeros(result, shape.as_ptr(), shape.len(), dtype.raw(), stream.raw()) })
 }
@@ -265,7 +266,7 @@ pub(crate) fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Arra
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_take_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
 }
@@ -308,21 +309,6 @@ pub(crate) fn gather(
             )
         })
     })
-}
-
-/// How [`scatter`] combines an update with what is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScatterMode {
-    /// Replaces; the order of duplicate indices is undefined on a GPU.
-    Set,
-    /// Adds.
-    Add,
-    /// Keeps the greater.
-    Max,
-    /// Keeps the lesser.
-    Min,
-    /// Multiplies.
-    Prod,
 }
 
 /// `mlx::core::scatter*`: indices as for [`gather`]; updates have the index shape followed by the slice shape (rank of

@@ -8,7 +8,6 @@ use super::abi::{
 use super::buffer::Buffer;
 use super::call::Handle;
 use super::client::Client;
-use super::from_host::shape;
 use super::{error, layout, types};
 use crate::runtime::{Code, Error, Pledge};
 
@@ -30,7 +29,7 @@ entry! {
         }
         // SAFETY: the sizes are the caller's, the memory is alive, the layout is null or valid during the call.
         let (ty, dims, layout, (device, memory)) = unsafe {
-            let (ty, dims, _) = shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?;
+            let (ty, dims, _) = types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?;
             let layout = layout::on_device(args.shape_layout, dims, types::element_bytes(ty))?;
             (ty, dims, layout, Client::place(std::ptr::null(), args.memory)?)
         };

@@ -17,7 +17,6 @@ use super::buffer::Buffer;
 use super::call::{Handle, Result, slice};
 use super::client::Client;
 use super::copy::{dense_bytes, same_places, strided};
-use super::from_host::shape;
 use super::{error, event, layout, named_value, types};
 use crate::runtime::{self, Code, Error, Pledge};
 
@@ -123,7 +122,7 @@ entry! {
             let asked = layouts.get(index).copied().unwrap_or(std::ptr::null_mut());
             // SAFETY: the sizes are the caller's; the layout is null or valid during the call.
             let (ty, dims, size, layout) = unsafe {
-                let (ty, dims, size) = shape(spec.element_type, spec.dims, spec.num_dims)?;
+                let (ty, dims, size) = types::shape(spec.element_type, spec.dims, spec.num_dims)?;
                 (ty, dims, size, layout::on_device(asked, dims, types::element_bytes(ty))?)
             };
             let pledge = Pledge::new(ty, dims, layout, device.runtime(), memory)?;
@@ -178,7 +177,7 @@ entry! {
         let mut target = transfer_manager.target(args.buffer_index)?;
         // SAFETY: the caller's sizes.
         let (ty, dims, size) = unsafe {
-            shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?
+            types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?
         };
         if ty != target.buffer.ty() || dims != target.buffer.dims() {
             let (own_ty, own_dims) = (target.buffer.ty(), target.buffer.dims());

@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pjrt_sys::{
-    PJRT_Buffer_Type, PJRT_Client_BufferFromHostBuffer_Args, PJRT_Client_CreateViewOfDeviceBuffer_Args,
-    PJRT_HostBufferSemantics, PJRT_Memory,
+    PJRT_Client_BufferFromHostBuffer_Args, PJRT_Client_CreateViewOfDeviceBuffer_Args, PJRT_HostBufferSemantics,
+    PJRT_Memory,
 };
 
 use super::abi::{
@@ -15,24 +15,9 @@ use super::abi::{
 use super::buffer::Buffer;
 use super::call::{Handle, Rest, Result, slice};
 use super::client::Client;
-use super::copy::{dense_bytes, row_major_strides, same_places, strided};
+use super::copy::{row_major_strides, same_places, strided};
 use super::{error, event, layout, types};
 use crate::runtime::{BufferType, Code, Completion, Error, HostBytes, Lent};
-
-/// The type and sizes that a caller names.
-///
-/// # Safety
-/// `dims` is null or points to `count` sizes.
-pub(super) unsafe fn shape<'a>(
-    number: PJRT_Buffer_Type,
-    dims: *const i64,
-    count: usize,
-) -> Result<(BufferType, &'a [i64], usize)> {
-    let ty = types::from_c(number)?;
-    // SAFETY: passed on to the caller.
-    let dims = unsafe { slice(dims, count) };
-    Ok((ty, dims, dense_bytes(dims, types::element_bytes(ty))?))
-}
 
 /// An array of the host, with byte strides, to be written in the order that it will have on the device.
 struct Strided<'a> {
@@ -83,7 +68,7 @@ entry! {
     PJRT_Client_BufferFromHostBuffer(args: PJRT_Client_BufferFromHostBuffer_Args, client: Arc<Client>) {
         let _rest = Rest;
         // SAFETY: the caller's sizes.
-        let (ty, dims, length) = unsafe { shape(args.type_, args.dims, args.num_dims) }?;
+        let (ty, dims, length) = unsafe { types::shape(args.type_, args.dims, args.num_dims) }?;
         let element_bytes = types::element_bytes(ty);
         // SAFETY: device and memory are null or alive; the layout is valid during the call.
         let (layout, (device, memory)) = unsafe {
@@ -200,7 +185,7 @@ entry! {
         let args = unsafe { &mut *args };
         // SAFETY: the sizes are the caller's, device and memory null or alive; the layout is valid during the call.
         let (ty, dims, length, layout, (device, memory)) = unsafe {
-            let (ty, dims, length) = shape(args.element_type, args.dims, args.num_dims)?;
+            let (ty, dims, length) = types::shape(args.element_type, args.dims, args.num_dims)?;
             let layout = layout::on_device(args.layout, dims, types::element_bytes(ty))?;
             (ty, dims, length, layout, Client::place(args.device, memory)?)
         };
@@ -235,7 +220,7 @@ entry! {
     /// A buffer with any content: zeros.
     PJRT_Client_CreateUninitializedBuffer(args: PJRT_Client_CreateUninitializedBuffer_Args, client: Arc<Client>) {
         // SAFETY: the caller's sizes.
-        let (ty, dims, length) = unsafe { shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
+        let (ty, dims, length) = unsafe { types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
         // SAFETY: device and memory are null or alive; the layout is valid during the call.
         let (layout, (device, memory)) = unsafe {
             let layout = layout::on_device(args.shape_layout, dims, types::element_bytes(ty))?;
@@ -256,7 +241,7 @@ entry! {
     /// A buffer that carries an error instead of elements.
     PJRT_Client_CreateErrorBuffer(args: PJRT_Client_CreateErrorBuffer_Args, client: Arc<Client>) {
         // SAFETY: the caller's sizes.
-        let (ty, dims, _) = unsafe { shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
+        let (ty, dims, _) = unsafe { types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
         // SAFETY: the memory is null or alive; the layout is valid during the call.
         let (layout, (device, memory)) = unsafe {
             let layout = layout::on_device(args.shape_layout, dims, types::element_bytes(ty))?;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
 
-use super::client::Device;
 use super::completion::Completion;
+use super::device::Device;
 use super::error::{Code, Error};
 use super::fork;
 use super::interrupts;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::buffer::{Buffer, BufferType, MemoryKind};
-use super::client::Device;
 use super::completion::{Completer, Completion};
+use super::device::Device;
 use super::error::{Code, Error};
 use super::fork;
 use super::layout::Layout;

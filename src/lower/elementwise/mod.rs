@@ -6,9 +6,10 @@ mod zeros;
 #[cfg(test)]
 mod tests;
 
+use super::bitcast::bitcast_convert;
 use super::expression::{lowered, target};
-use super::{Context, LowerError, Lowered, Row, bitcast::bitcast_convert};
-use crate::expression::{Expression, Known, Refusal, Scalar, Target, Term};
+use super::{Context, LowerError, Lowered, Row};
+use crate::expression::{Known, Refusal, Target};
 use crate::mlx::{Backend, Capabilities};
 use crate::program::{Binary, ElementType, Op, OpKind, Type};
 
@@ -112,14 +113,4 @@ fn elementwise(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
     let expression = crate::expression::elementwise(&op.kind, &known, result, &context.target(op))
         .map_err(|refusal| context.refused(op, &refusal))?;
     lowered(&expression)
-}
-
-/// An expression of terms of some element types.
-pub(super) fn expression<R: IntoIterator<Item = Term>>(
-    target: &Target,
-    elements: &[ElementType],
-    definition: impl FnOnce(&[Term]) -> R,
-) -> Option<Expression> {
-    let scalars = elements.iter().map(|&element| Scalar::of(element)).collect::<Option<Vec<Scalar>>>()?;
-    Some(Expression::define(target, &scalars, definition))
 }

@@ -6,8 +6,8 @@ mod network;
 #[cfg(test)]
 mod tests;
 
-use super::{Context, LowerError, Lowered, Row, origin, storage};
-use crate::mlx::{self, Array, Arrays, Dtype, Stream};
+use super::{Context, LowerError, Lowered, Row, matchers, storage};
+use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::{Op, OpKind};
 
 /// Rows of the op table.
@@ -51,8 +51,9 @@ fn sort(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let mut counts = Vec::new();
     for index in 0..count {
         let element = context.operand(op, index)?.element;
-        let counting =
-            element.is_integer() && element.bits() >= 32 && origin::counts_along(context, op.operands[index], counted);
+        let counting = element.is_integer()
+            && element.bits() >= 32
+            && matchers::counts_along(context, op.operands[index], counted);
         counts.push(if counting { storage(element) } else { None });
     }
     let nested = order.region().cloned();
@@ -112,15 +113,3 @@ fn stable_argsort(key: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> 
     let shifted = mlx::multiply(&wide, &Array::scalar(1i64 << 31)?, stream)?;
     mlx::argsort(&mlx::add(&shifted, &positions, stream)?, axis, stream)
 }
-
-/// The array back to front along an axis.
-pub(super) fn reversed(a: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> {
-    let shape = a.shape();
-    let (mut start, mut stop, mut strides) = (vec![0; shape.len()], shape.to_vec(), vec![1; shape.len()]);
-    let at = axis as usize;
-    (start[at], stop[at], strides[at]) = (shape[at] - 1, -shape[at] - 1, -1);
-    mlx::slice(a, &start, &stop, &strides, stream)
-}
-
-/// One array per operand.
-type Rows = Arrays;
