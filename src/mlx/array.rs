@@ -94,7 +94,7 @@ impl Array {
     }
 
     /// Number of dimensions.
-    pub fn rank(&self) -> usize {
+    pub(crate) fn rank(&self) -> usize {
         self.shape().len()
     }
 
@@ -118,7 +118,7 @@ impl Array {
     ///
     /// # Errors
     /// When the array has not been evaluated.
-    pub fn is_row_contiguous(&self) -> Result<bool> {
+    pub(crate) fn is_row_contiguous(&self) -> Result<bool> {
         let mut answer = false;
         // SAFETY: the handle is valid, the flag is a local.
         error::check(unsafe { mlx_sys::_mlx_array_is_row_contiguous(&mut answer, self.raw()) })?;

@@ -71,7 +71,7 @@ impl NativeConvolution {
 
     /// Whether MLX evaluates a convolution, as far as is known without its GPU. On CUDA (H200, MLX 0.32.4) gradients by the
     /// kernel of strided convolutions of f32 fail: to MLX these are convolutions by dilated windows as large as an image.
-    pub fn evaluates(self, dtype: Dtype, dimensions: impl IntoIterator<Item = ConvolvedDimension>) -> bool {
+    pub(crate) fn evaluates(self, dtype: Dtype, dimensions: impl IntoIterator<Item = ConvolvedDimension>) -> bool {
         let is_kernel_gradient = |each: &ConvolvedDimension| each.kernel_dilation > 1 && each.window > each.result;
         self != Self::WherePlanned
             || dimensions
@@ -244,12 +244,12 @@ const CUDA_ON_CPU: Capabilities = in_place_of(CUDA);
 
 impl Backend {
     /// The backend behind MLX's GPU on this system.
-    pub fn of_gpu() -> Self {
+    pub(crate) fn of_gpu() -> Self {
         if cfg!(target_os = "macos") { Self::Metal } else { Self::Cuda }
     }
 
     /// The backend that memory comes from, whatever computes: Metal on macOS, the CPU's too.
-    pub fn of_allocator() -> Self {
+    pub(crate) fn of_allocator() -> Self {
         match Self::of_gpu() {
             Self::Cuda if !DeviceKind::Gpu.is_available() => Self::Cpu,
             backend => backend,
@@ -282,7 +282,7 @@ impl Capabilities {
     }
 
     /// Whether such a scatter runs.
-    pub fn scatters(&self, mode: ScatterMode, dtype: Dtype) -> bool {
+    pub(crate) fn scatters(&self, mode: ScatterMode, dtype: Dtype) -> bool {
         self.scatters_8_bytes || dtype.size() < 8 || (dtype == Dtype::Complex64 && mode == ScatterMode::Add)
     }
 }

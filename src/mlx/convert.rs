@@ -9,7 +9,7 @@ use super::ops_shape::contiguous;
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     if dtype == Dtype::Bfloat16 && !stream.capabilities().bfloat16_nan_signs && a.dtype() == Dtype::Float32 {
         return to_bfloat16(a, stream);
     }

@@ -13,7 +13,7 @@ pub enum DeviceKind {
 
 impl DeviceKind {
     /// Whether MLX has a device of that kind.
-    pub fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         error::install_handler();
         let raw_kind = match self {
             DeviceKind::Cpu => return true,

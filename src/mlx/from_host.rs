@@ -60,12 +60,12 @@ impl Lent {
     }
 
     /// Whether such memory can be taken without a copy, and is worth it.
-    pub fn fits(data: *const u8, length: usize) -> bool {
+    pub(crate) fn fits(data: *const u8, length: usize) -> bool {
         length >= Self::LEAST && Self::is_whole_pages(data, length)
     }
 
     /// Whether such memory can be taken without a copy.
-    pub fn is_whole_pages(data: *const u8, length: usize) -> bool {
+    pub(crate) fn is_whole_pages(data: *const u8, length: usize) -> bool {
         length > 0 && data.addr().is_multiple_of(Self::PAGE) && length.is_multiple_of(Self::PAGE)
     }
 }
@@ -123,7 +123,7 @@ impl Array {
     ///
     /// # Errors
     /// When the byte count is not that of the shape, when the bytes cannot be written, or memory is short.
-    pub fn from_host(
+    pub(crate) fn from_host(
         bytes: &(impl HostBytes + ?Sized),
         shape: &[i32],
         dtype: Dtype,
@@ -168,7 +168,7 @@ impl Array {
     ///
     /// # Errors
     /// As [`Self::from_host`].
-    pub fn from_bytes(bytes: &[u8], shape: &[i32], dtype: Dtype) -> Result<Array> {
+    pub(crate) fn from_bytes(bytes: &[u8], shape: &[i32], dtype: Dtype) -> Result<Array> {
         Array::from_host(bytes, shape, dtype, |_| ())
     }
 
@@ -178,7 +178,7 @@ impl Array {
     ///
     /// # Errors
     /// When the byte count is not that of the shape, or memory is short.
-    pub fn from_lent(lent: Lent, shape: &[i32], dtype: Dtype) -> Result<Array> {
+    pub(crate) fn from_lent(lent: Lent, shape: &[i32], dtype: Dtype) -> Result<Array> {
         error::install_handler();
         check_length(lent.length, shape, dtype)?;
         let payload = Box::into_raw(Box::new(lent.release)).cast::<c_void>();

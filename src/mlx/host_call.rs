@@ -39,7 +39,12 @@ pub type HostAmendment = dyn Fn(&[&[u8]], &mut [u8]) -> std::result::Result<(), 
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn host_amend(amendment: &Arc<HostAmendment>, amended: Array, inputs: &[&Array], stream: Stream) -> Result<Array> {
+pub(crate) fn host_amend(
+    amendment: &Arc<HostAmendment>,
+    amended: Array,
+    inputs: &[&Array],
+    stream: Stream,
+) -> Result<Array> {
     let (shape, dtype) = (amended.shape().to_vec(), amended.dtype());
     // The function may not look at the array's own elements while it changes them.
     let all: Vec<&Array> = [&amended].into_iter().chain(inputs.iter().copied()).collect();

@@ -9,7 +9,7 @@ macro_rules! unary {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "`.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; the result is written to a fresh one.
                 stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), stream.raw()) })
             }
@@ -18,10 +18,10 @@ macro_rules! unary {
 }
 
 macro_rules! binary {
-    ($($name:ident => $raw:ident),* $(,)?) => {
+    ($visibility:vis, $($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "`, with broadcasting and MLX's type promotion.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
+            $visibility fn $name(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; the result is written to a fresh one.
                 stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), b.raw(), stream.raw()) })
             }
@@ -33,7 +33,7 @@ macro_rules! reductions {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "` over the axes; small integers may come back wider.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, axes: &[i32], keepdims: bool, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, axes: &[i32], keepdims: bool, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; axes outlives the call.
                 stream.build(|result| unsafe {
                     mlx_sys::$raw(result, a.raw(), axes.as_ptr(), axes.len(), keepdims, stream.raw())
@@ -47,7 +47,7 @@ macro_rules! scans {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "` along one axis.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles.
                 stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), axis, reverse, inclusive, stream.raw()) })
             }
@@ -59,7 +59,7 @@ macro_rules! typed_scans {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "` along one axis, in the operand's dtype.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
                 let dtype = mlx_sys::mlx_optional_dtype { value: a.dtype().raw(), has_value: true };
                 // SAFETY: valid handles.
                 stream.build(|result| unsafe {
@@ -79,8 +79,10 @@ unary!(
     sin => mlx_sin, sinh => mlx_sinh, sqrt => mlx_sqrt, tan => mlx_tan, tanh => mlx_tanh,
 );
 
+binary!(pub, add => mlx_add);
 binary!(
-    add => mlx_add, arctan2 => mlx_arctan2, bitwise_and => mlx_bitwise_and, bitwise_or => mlx_bitwise_or,
+    pub(crate),
+    arctan2 => mlx_arctan2, bitwise_and => mlx_bitwise_and, bitwise_or => mlx_bitwise_or,
     bitwise_xor => mlx_bitwise_xor, divide => mlx_divide, equal => mlx_equal, floor_divide => mlx_floor_divide,
     greater => mlx_greater, greater_equal => mlx_greater_equal, left_shift => mlx_left_shift, less => mlx_less,
     less_equal => mlx_less_equal, logaddexp => mlx_logaddexp, logical_and => mlx_logical_and,
@@ -101,7 +103,7 @@ typed_scans!(cumsum => mlx_cumsum_axis, cumprod => mlx_cumprod_axis);
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_where(result, condition.raw(), x.raw(), y.raw(), stream.raw()) })
 }
@@ -110,7 +112,7 @@ pub fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_view(result, a.raw(), dtype.raw(), stream.raw()) })
 }
@@ -119,7 +121,7 @@ pub fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn round(a: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn round(a: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_round(result, a.raw(), 0, stream.raw()) })
 }
@@ -128,7 +130,7 @@ pub fn round(a: &Array, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
+pub(crate) fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_argmax_axis(result, a.raw(), axis, keepdims, stream.raw()) })
 }
@@ -137,7 +139,7 @@ pub fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Ar
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
+pub(crate) fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_argmin_axis(result, a.raw(), axis, keepdims, stream.raw()) })
 }
@@ -146,7 +148,7 @@ pub fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Ar
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     stream.require(|can| can.sorts_bool || a.dtype() != Dtype::Bool, || "an argsort of bool".to_owned())?;
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_argsort_axis(result, a.raw(), axis, stream.raw()) })
@@ -156,7 +158,7 @@ pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     stream.require(|can| can.sorts_bool || a.dtype() != Dtype::Bool, || "a sort of bool".to_owned())?;
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_sort_axis(result, a.raw(), axis, stream.raw()) })
@@ -185,7 +187,12 @@ pub struct ConvParameters {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, stream: Stream) -> Result<Array> {
+pub(crate) fn conv_general(
+    input: &Array,
+    weight: &Array,
+    parameters: &ConvParameters,
+    stream: Stream,
+) -> Result<Array> {
     let ConvParameters { stride, padding_low, padding_high, kernel_dilation, input_dilation, groups, flip } =
         parameters;
     // SAFETY: valid handles; the vectors outlive the call.
@@ -243,7 +250,7 @@ pub enum FftKind {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) -> Result<Array> {
     let call = match kind {
         FftKind::Fftn => mlx_sys::mlx_fft_fftn,
         FftKind::Ifftn => mlx_sys::mlx_fft_ifftn,

@@ -27,19 +27,19 @@ pub enum Stage {
 }
 
 /// Whether the process is ending: long work should stop.
-pub fn requested() -> bool {
+pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
 /// Calls the function when the process ends, after [`requested`] has become true and before the static objects of
 /// libraries that exist by now are destroyed.
-pub fn at_exit(stage: Stage, function: Farewell) {
+pub(crate) fn at_exit(stage: Stage, function: Farewell) {
     LAST.lock().unwrap_or_else(PoisonError::into_inner).push((stage, function));
     come_first();
 }
 
 /// Lets what was asked for with [`at_exit`] go before the static objects that exist by now, too.
-pub fn come_first() {
+pub(crate) fn come_first() {
     // The last that was registered is called first; all but the first call find nothing left to do.
     if !system::at_exit() {
         tracing::warn!("the end of the process will not be noticed");

@@ -160,7 +160,7 @@ impl Stream {
     ///
     /// # Errors
     /// When MLX cannot make the CPU's stream.
-    pub fn that_holds(self, dtype: Dtype) -> Result<Stream> {
+    pub(crate) fn that_holds(self, dtype: Dtype) -> Result<Stream> {
         if self.capabilities.holds(dtype) { Ok(self) } else { Self::cpu() }
     }
 
@@ -223,7 +223,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Self::evaluate`].
-    pub fn attempt(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
+    pub(crate) fn attempt(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
         ATTEMPTS.set(true);
         let launch = self.evaluate_async(arrays);
         ATTEMPTS.set(false);
@@ -340,7 +340,7 @@ fn gpu_spins_for_the_host() -> bool {
 
 /// Serialises evaluation (not graph construction, and not waiting). One lock for the process: graphs of different
 /// streams share arrays whose status evaluation writes.
-pub fn evaluation_lock() -> MutexGuard<'static, ()> {
+pub(crate) fn evaluation_lock() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -171,8 +171,8 @@ pub(super) struct System {
 
 /// X of a triangular system; A is n by n, B has `rows` by `columns`. `tuned`: BLAS is faster whatever the size.
 pub(super) fn solve<T: Field>(system: System, a: &[T], b: &[T], n: usize, size: (usize, usize), tuned: bool) -> Vec<T> {
-    // The reference BLAS is faster where we would have to transpose A for a single right-hand side.
-    let single = system.transposed == system.left && b.len() == n;
+    // The reference BLAS is faster where we would have to transpose a real A for a single right-hand side.
+    let single = !T::COMPLEX && system.transposed == system.left && b.len() == n;
     if tuned || single {
         solve_by_blas(system, a, b, n, size).unwrap_or_else(|| solve_triangular(system, a, b, n, size))
     } else {
