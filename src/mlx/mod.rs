@@ -29,7 +29,7 @@ mod stream;
 mod thread;
 mod vector;
 
-pub use array::{Array, Dtype, Place, Places, Scalar};
+pub use array::{Array, BufferSlice, BufferSlices, Dtype, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
 pub use autorelease::open_pools;
@@ -44,7 +44,7 @@ pub use elementwise::{
 pub use error::{Error, Result};
 pub use failures::{Reach, anything_failed};
 pub use fork::{is_forked_child, watch_for_forks};
-pub use from_host::{HostBytes, Lent};
+pub use from_host::{BorrowedMemory, HostBytes};
 pub use host_call::{HostFunction, host_call};
 pub use host_view::for_host;
 pub use info::{Fact, device_facts, gpu_name, version};
