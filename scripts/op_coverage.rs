@@ -212,7 +212,7 @@ fn place(
     // Operands that must be constants are; others as arguments, or the op would be computed by the passes.
     [false, true].into_iter().find_map(|with_constants| {
         let mut alone = alone(program, function, op, constants, with_constants);
-        passes::run(&mut alone, |_, _, _| {}).ok()?;
+        passes::run(&mut alone, &Default::default(), |_, _, _| {}).ok()?;
         let plan = lower::compile(&alone, alone.main()?, backend.capabilities(true)).ok()?;
         let apart = |step: &Step| backend != Backend::Cpu && matches!(step.placement, Placement::Cpu);
         let host = plan.steps.iter().any(apart);

@@ -11,23 +11,12 @@ use super::value::mask;
 use super::{Scalar, Value};
 use crate::program::Direction;
 
-/// An expression with room for its values.
-pub struct Interpreter<'a> {
-    expression: &'a Expression,
-    values: Vec<Value>,
-}
-
-impl<'a> Interpreter<'a> {
-    /// For an expression whose arguments have the stated types.
-    pub fn new(expression: &'a Expression) -> Self {
-        Self { expression, values: Vec::with_capacity(expression.nodes.len()) }
-    }
-
-    /// The results for some arguments.
-    pub fn run(&mut self, arguments: &[Value]) -> impl Iterator<Item = Value> + '_ {
-        self.values.clear();
-        for &(node, scalar) in &self.expression.nodes {
-            let at = |id: u32| (self.values[id as usize], self.expression.nodes[id as usize].1);
+impl Expression {
+    /// Computes all nodes for some arguments; those of [`Self::results`] are the results.
+    pub fn evaluate(&self, arguments: &[Value], values: &mut Vec<Value>) {
+        values.clear();
+        for &(node, scalar) in &self.nodes {
+            let at = |id: u32| (values[id as usize], self.nodes[id as usize].1);
             let value = match node {
                 Node::Argument(index) => arguments[index as usize],
                 Node::Constant(value) => value,
@@ -45,15 +34,16 @@ impl<'a> Interpreter<'a> {
                 }
                 Node::Select(condition, yes, no) => at(if at(condition).0.bits != 0 { yes } else { no }).0,
             };
-            self.values.push(value);
+            values.push(value);
         }
-        self.expression.results.iter().map(|&id| self.values[id as usize])
     }
 }
 
 /// The results for some arguments.
 pub fn interpret(expression: &Expression, arguments: &[Value]) -> Vec<Value> {
-    Interpreter::new(expression).run(arguments).collect()
+    let mut values = Vec::with_capacity(expression.nodes.len());
+    expression.evaluate(arguments, &mut values);
+    expression.results.iter().map(|&id| values[id as usize]).collect()
 }
 
 fn bool_value(holds: bool) -> Value {

@@ -24,7 +24,7 @@ mod term;
 mod value;
 
 pub use elementwise::{Known, Refusal, elementwise, is_named, named};
-pub use interpret::{Interpreter, interpret};
+pub use interpret::interpret;
 pub use node::{Binary, Expression, Node, NodeId, Unary};
 pub use scalar::Scalar;
 pub use target::Target;

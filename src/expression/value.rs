@@ -78,13 +78,13 @@ impl Value {
     }
 
     /// As little-endian bytes of the type's size.
-    pub fn write(self, scalar: Scalar, bytes: &mut Vec<u8>) {
+    pub fn write(self, scalar: Scalar, bytes: &mut impl Extend<u8>) {
         if scalar.is_complex() {
             let half = scalar.bytes() / 2;
-            bytes.extend_from_slice(&self.bits.to_le_bytes()[..half]);
-            bytes.extend_from_slice(&self.imaginary.to_le_bytes()[..half]);
+            bytes.extend(self.bits.to_le_bytes().into_iter().take(half));
+            bytes.extend(self.imaginary.to_le_bytes().into_iter().take(half));
         } else {
-            bytes.extend_from_slice(&self.bits.to_le_bytes()[..scalar.bytes()]);
+            bytes.extend(self.bits.to_le_bytes().into_iter().take(scalar.bytes()));
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::program::{Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row { name: "batch_norm_inference", note: "", elementwise: false, lower: inference },
-    Row { name: "batch_norm_training", note: "", elementwise: false, lower: training },
-    Row { name: "batch_norm_grad", note: "", elementwise: false, lower: grad },
+    Row { name: "batch_norm_inference", note: "", lower: inference },
+    Row { name: "batch_norm_training", note: "", lower: training },
+    Row { name: "batch_norm_grad", note: "", lower: grad },
 ];
 
 /// What the three share.

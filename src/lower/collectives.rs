@@ -7,15 +7,15 @@ use crate::program::{Collective, Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row { name: "all_gather", note: ONE, elementwise: false, lower: identity },
-    Row { name: "all_reduce", note: ONE, elementwise: false, lower: identity },
-    Row { name: "all_to_all", note: ONE, elementwise: false, lower: identity },
-    Row { name: "reduce_scatter", note: ONE, elementwise: false, lower: identity },
-    Row { name: "collective_broadcast", note: ONE, elementwise: false, lower: broadcast },
-    Row { name: "collective_permute", note: ONE, elementwise: false, lower: permute },
-    Row { name: "cross-replica-sum", note: ONE, elementwise: false, lower: identity },
-    Row { name: "partition_id", note: "always 0", elementwise: false, lower: zero },
-    Row { name: "replica_id", note: "always 0", elementwise: false, lower: zero },
+    Row { name: "all_gather", note: ONE, lower: identity },
+    Row { name: "all_reduce", note: ONE, lower: identity },
+    Row { name: "all_to_all", note: ONE, lower: identity },
+    Row { name: "reduce_scatter", note: ONE, lower: identity },
+    Row { name: "collective_broadcast", note: ONE, lower: broadcast },
+    Row { name: "collective_permute", note: ONE, lower: permute },
+    Row { name: "cross-replica-sum", note: ONE, lower: identity },
+    Row { name: "partition_id", note: "always 0", lower: zero },
+    Row { name: "replica_id", note: "always 0", lower: zero },
 ];
 
 const ONE: &str = "groups of one device";

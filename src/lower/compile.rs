@@ -141,7 +141,7 @@ impl Builder<'_> {
             let why = REFUSED.iter().find(|(refused, _)| *refused == name).map(|(_, why)| *why);
             return Err(context.unsupported(op, why.unwrap_or("there is no lowering for it")));
         };
-        if self.scalar && !row.elementwise {
+        if self.scalar && !op.kind.is_elementwise() {
             return Err(context.unsupported(op, "it stands in a region that must be elementwise"));
         }
         let outputs = op
@@ -187,6 +187,7 @@ impl Builder<'_> {
             free: Box::default(),
             nested: lowered.nested,
             blocking: lowered.blocking,
+            is_view: op.kind.is_view(),
         });
         Ok(())
     }

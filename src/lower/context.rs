@@ -85,9 +85,6 @@ pub struct Row {
     pub name: &'static str,
     /// What the documentation says beside it: dtypes, limits; empty when there is nothing to say.
     pub note: &'static str,
-    /// True when the kernel works for operands of any common shape (and scalars among them), so that it may stand in a
-    /// scalar region.
-    pub elementwise: bool,
     /// Makes the kernel.
     pub lower: fn(&mut Context<'_>, &Op) -> Result<Lowered, LowerError>,
 }

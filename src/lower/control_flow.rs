@@ -13,12 +13,12 @@ use crate::program::{Binary, Block, Direction, Literal, Op, OpKind, ValueId};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row { name: "while", note: "loops that count do not wait for the device", elementwise: false, lower: lower_while },
-    Row { name: "if", note: "waits for the predicate", elementwise: false, lower: lower_if },
-    Row { name: "case", note: "waits for the index", elementwise: false, lower: lower_case },
-    Row { name: "map", note: "elementwise bodies", elementwise: false, lower: lower_map },
-    Row { name: "after_all", note: "", elementwise: false, lower: token },
-    Row { name: "create_token", note: "", elementwise: false, lower: token },
+    Row { name: "while", note: "loops that count do not wait for the device", lower: lower_while },
+    Row { name: "if", note: "waits for the predicate", lower: lower_if },
+    Row { name: "case", note: "waits for the index", lower: lower_case },
+    Row { name: "map", note: "elementwise bodies", lower: lower_map },
+    Row { name: "after_all", note: "", lower: token },
+    Row { name: "create_token", note: "", lower: token },
 ];
 
 /// Graph nodes after which a loop hands what it has built to the device: enough to keep it busy while the host goes on,
@@ -93,6 +93,10 @@ enum Bound {
     Constant(i64),
     /// A carried value that the body passes on unchanged.
     Carried(usize),
+    /// A value of outside.
+    Outside(ValueId),
+    /// The same, as an input of the kernel.
+    Captured(usize),
 }
 
 /// The only element of a literal of integers.
@@ -131,6 +135,7 @@ fn counted(context: &Context<'_>, op: &Op, condition: &Block, body: &Block) -> O
     let bound = match (constant_in(condition, right), position(condition, right)) {
         (Some(bound), _) => Bound::Constant(bound),
         (None, Some(carried)) if body.results.get(carried) == body.arguments.get(carried) => Bound::Carried(carried),
+        (None, None) if !condition.ops.iter().any(|op| op.results.contains(&right)) => Bound::Outside(right),
         _ => return None,
     };
     // The body adds a positive constant to the counter.
@@ -184,7 +189,9 @@ fn lower_while(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
         return Err(context.invalid(op, "carried values do not fit"));
     }
     let counted = counted(context, op, condition, body);
-    let looped = Loop { condition: context.region(op, condition)?, body: context.region(op, body)?, carried, counted };
+    let (condition, body) = (context.region(op, condition)?, context.region(op, body)?);
+    let counted = counted.and_then(|counted| counted.captured(context, carried));
+    let looped = Loop { condition, body, carried, counted };
     let nested: Vec<Arc<Plan>> = vec![looped.condition.plan.clone(), looped.body.plan.clone()];
     let short = looped.is_short();
     let mut lowered = Lowered::new(move |inputs, stream| looped.run(inputs, stream));
@@ -206,7 +213,7 @@ impl Loop {
     fn run(&self, inputs: &[&Array], stream: Stream) -> mlx::Result<Arrays> {
         let carried: Arrays = inputs[..self.carried].iter().map(|&input| input.clone()).collect();
         if let Some(counted) = &self.counted
-            && let Some(trips) = counted.trips(&carried, stream)?
+            && let Some(trips) = counted.trips(&carried, inputs, stream)?
         {
             return self.run_counted(carried, inputs, trips, stream);
         }
@@ -257,6 +264,13 @@ impl Loop {
 }
 
 impl Counted {
+    /// With the place of a bound that comes from outside, now that the regions have said what they use.
+    fn captured(self, context: &Context<'_>, carried: usize) -> Option<Self> {
+        let Bound::Outside(value) = self.bound else { return Some(self) };
+        let place = context.captures.iter().position(|&captured| captured == value)?;
+        Some(Self { bound: Bound::Captured(carried + place), ..self })
+    }
+
     /// Number of trips from one value of the counter to another.
     fn distance(&self, first: i128, bound: i128) -> i128 {
         let step = i128::from(self.step);
@@ -264,7 +278,7 @@ impl Counted {
     }
 
     /// Number of trips; None when the counter would wrap before it reaches the bound.
-    fn trips(&self, carried: &[Array], stream: Stream) -> mlx::Result<Option<u64>> {
+    fn trips(&self, carried: &[Array], inputs: &[&Array], stream: Stream) -> mlx::Result<Option<u64>> {
         let counter = &carried[self.counter];
         if counter.dtype() == Dtype::Uint64 {
             return Ok(None);
@@ -276,6 +290,8 @@ impl Counted {
         let bound = match self.bound {
             Bound::Constant(bound) => i128::from(bound),
             Bound::Carried(index) => i128::from(read_integer(&carried[index], stream)?),
+            Bound::Captured(index) => i128::from(read_integer(inputs[index], stream)?),
+            Bound::Outside(_) => return Ok(None),
         };
         let step = i128::from(self.step);
         let trips = self.distance(first, bound);

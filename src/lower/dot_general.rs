@@ -16,10 +16,9 @@ pub static ROWS: &[Row] = &[
     Row {
         name: "dot_general",
         note: "sums of bf16 and f16 are kept in f32; integers are exact and wrap; precision_config is always the highest",
-        elementwise: false,
         lower: dot_general,
     },
-    Row { name: "dot", note: "as dot_general", elementwise: false, lower: dot },
+    Row { name: "dot", note: "as dot_general", lower: dot },
 ];
 
 fn dot_general(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {

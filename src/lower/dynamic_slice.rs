@@ -7,8 +7,8 @@ use crate::program::{Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row { name: "dynamic_slice", note: "", elementwise: false, lower: dynamic_slice },
-    Row { name: "dynamic_update_slice", note: "", elementwise: false, lower: dynamic_update_slice },
+    Row { name: "dynamic_slice", note: "", lower: dynamic_slice },
+    Row { name: "dynamic_update_slice", note: "", lower: dynamic_update_slice },
 ];
 
 /// Where a slice starts.

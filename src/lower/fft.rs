@@ -6,7 +6,7 @@ use crate::mlx::{self, Array, Dtype, FftKind, Stream};
 use crate::program::{ElementType, FftType, Op, OpKind};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[Row { name: "fft", note: "f32 and complex<f32>", elementwise: false, lower: fft }];
+pub static ROWS: &[Row] = &[Row { name: "fft", note: "f32 and complex<f32>", lower: fft }];
 
 /// Dimensions to transform, those of size 1 left out: there a transform changes nothing, and MLX's go wrong.
 #[derive(Default)]

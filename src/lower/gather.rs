@@ -8,8 +8,8 @@ use crate::program::{Gather, Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row { name: "gather", note: "", elementwise: false, lower: gather },
-    Row { name: "dynamic_gather", note: "slice sizes must be constant", elementwise: false, lower: gather },
+    Row { name: "gather", note: "", lower: gather },
+    Row { name: "dynamic_gather", note: "slice sizes must be constant", lower: gather },
 ];
 
 fn gather(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {

@@ -7,10 +7,8 @@ use crate::plan::host_transfers;
 use crate::program::{HostTransfer, Op, OpKind, Type};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[
-    Row { name: "send", note: TO_HOST, elementwise: false, lower: lower_send },
-    Row { name: "recv", note: TO_HOST, elementwise: false, lower: lower_recv },
-];
+pub static ROWS: &[Row] =
+    &[Row { name: "send", note: TO_HOST, lower: lower_send }, Row { name: "recv", note: TO_HOST, lower: lower_recv }];
 
 const TO_HOST: &str = "between device and host, for callbacks; waits for the device";
 

@@ -19,13 +19,8 @@ use crate::program::{ElementType, Op, OpKind, RngAlgorithm, RngDistribution};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row {
-        name: "rng_bit_generator",
-        note: "the bits that XLA:CPU gives; DEFAULT is Philox",
-        elementwise: false,
-        lower: rng_bit_generator,
-    },
-    Row { name: "rng", note: "other numbers at every call", elementwise: false, lower: rng },
+    Row { name: "rng_bit_generator", note: "the bits that XLA:CPU gives; DEFAULT is Philox", lower: rng_bit_generator },
+    Row { name: "rng", note: "other numbers at every call", lower: rng },
 ];
 
 fn rng_bit_generator(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {

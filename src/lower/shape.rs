@@ -7,17 +7,17 @@ use crate::program::{CompileError, ElementType, Literal, Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
-    Row { name: "reshape", note: "", elementwise: true, lower: reshape },
-    Row { name: "broadcast_in_dim", note: "", elementwise: true, lower: broadcast_in_dim },
-    Row { name: "broadcast", note: "", elementwise: false, lower: broadcast },
-    Row { name: "transpose", note: "", elementwise: false, lower: transpose },
-    Row { name: "reverse", note: "", elementwise: false, lower: reverse },
-    Row { name: "slice", note: "", elementwise: false, lower: slice },
-    Row { name: "pad", note: "negative and interior padding included", elementwise: false, lower: pad },
-    Row { name: "concatenate", note: "", elementwise: false, lower: concatenate },
-    Row { name: "iota", note: "floats of 8 bits or fewer excepted", elementwise: false, lower: iota },
-    Row { name: "get_dimension_size", note: "static shapes", elementwise: false, lower: get_dimension_size },
-    Row { name: "optimization_barrier", note: "", elementwise: true, lower: optimization_barrier },
+    Row { name: "reshape", note: "", lower: reshape },
+    Row { name: "broadcast_in_dim", note: "", lower: broadcast_in_dim },
+    Row { name: "broadcast", note: "", lower: broadcast },
+    Row { name: "transpose", note: "", lower: transpose },
+    Row { name: "reverse", note: "", lower: reverse },
+    Row { name: "slice", note: "", lower: slice },
+    Row { name: "pad", note: "negative and interior padding included", lower: pad },
+    Row { name: "concatenate", note: "", lower: concatenate },
+    Row { name: "iota", note: "floats of 8 bits or fewer excepted", lower: iota },
+    Row { name: "get_dimension_size", note: "static shapes", lower: get_dimension_size },
+    Row { name: "optimization_barrier", note: "", lower: optimization_barrier },
 ];
 
 /// An array of a literal's elements, in their storage dtype.

@@ -59,6 +59,16 @@ pub fn set_cache_limit(bytes: usize) -> Result<usize> {
     set(mlx_sys::mlx_set_cache_limit, bytes)
 }
 
+/// Gives all of [`cached`] back and keeps nothing from now on; the evaluation lock is held.
+pub(super) fn keep_nothing() {
+    // Each error of a task that MLX tells of on the way is one less.
+    for _ in 0..16 {
+        if set(mlx_sys::mlx_set_cache_limit, 0).is_ok() {
+            return;
+        }
+    }
+}
+
 /// Sets [`limit`]; gives what it was.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod convert;
 mod device;
 mod elementwise;
 mod error;
+mod exit;
 mod failures;
 #[doc(hidden)]
 pub mod faults;
@@ -45,7 +46,7 @@ pub use error::{Error, Result};
 pub use failures::{Reach, anything_failed};
 pub use fork::{is_forked_child, watch_for_forks};
 pub use from_host::{BorrowedMemory, HostBytes};
-pub use host_call::{HostFunction, host_call};
+pub use host_call::{HostAmendment, HostFunction, host_amend, host_call};
 pub use host_view::for_host;
 pub use info::{Fact, device_facts, gpu_name, version};
 pub use launch::Launch;

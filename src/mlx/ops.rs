@@ -1,12 +1,9 @@
 //! Elementwise functions, reductions, scans, products and linear algebra. See MLX's documentation of the same names.
 
-use std::ffi::c_int;
-
+use super::Stream;
 use super::array::{Array, Dtype};
 use super::capabilities::ConvolvedDimension;
 use super::error::Result;
-use super::vector::vector;
-use super::{Arrays, Stream};
 
 macro_rules! unary {
     ($($name:ident => $raw:ident),* $(,)?) => {
@@ -76,12 +73,10 @@ macro_rules! typed_scans {
 unary!(
     abs => mlx_abs, arccos => mlx_arccos, arccosh => mlx_arccosh, arcsin => mlx_arcsin, arcsinh => mlx_arcsinh,
     arctan => mlx_arctan, arctanh => mlx_arctanh, bitwise_invert => mlx_bitwise_invert, ceil => mlx_ceil,
-    conjugate => mlx_conjugate, cos => mlx_cos, cosh => mlx_cosh, erf => mlx_erf, erfinv => mlx_erfinv, exp => mlx_exp,
-    expm1 => mlx_expm1, floor => mlx_floor, imag => mlx_imag, isfinite => mlx_isfinite, isinf => mlx_isinf,
-    isnan => mlx_isnan, log => mlx_log, log1p => mlx_log1p, log2 => mlx_log2, logical_not => mlx_logical_not,
-    negative => mlx_negative, real => mlx_real, reciprocal => mlx_reciprocal, rsqrt => mlx_rsqrt,
-    sigmoid => mlx_sigmoid, sign => mlx_sign, sin => mlx_sin, sinh => mlx_sinh, sqrt => mlx_sqrt, square => mlx_square,
-    tan => mlx_tan, tanh => mlx_tanh, trunc => mlx_trunc, linalg_inv => mlx_linalg_inv,
+    cos => mlx_cos, cosh => mlx_cosh, exp => mlx_exp, expm1 => mlx_expm1, floor => mlx_floor, imag => mlx_imag,
+    isfinite => mlx_isfinite, isinf => mlx_isinf, isnan => mlx_isnan, log => mlx_log, log1p => mlx_log1p,
+    logical_not => mlx_logical_not, negative => mlx_negative, real => mlx_real, rsqrt => mlx_rsqrt, sign => mlx_sign,
+    sin => mlx_sin, sinh => mlx_sinh, sqrt => mlx_sqrt, tan => mlx_tan, tanh => mlx_tanh,
 );
 
 binary!(
@@ -91,12 +86,12 @@ binary!(
     less_equal => mlx_less_equal, logaddexp => mlx_logaddexp, logical_and => mlx_logical_and,
     logical_or => mlx_logical_or, matmul => mlx_matmul, maximum => mlx_maximum, minimum => mlx_minimum,
     multiply => mlx_multiply, not_equal => mlx_not_equal, power => mlx_power, remainder => mlx_remainder,
-    right_shift => mlx_right_shift, subtract => mlx_subtract, linalg_solve => mlx_linalg_solve,
+    right_shift => mlx_right_shift, subtract => mlx_subtract,
 );
 
 reductions!(
     all_axes => mlx_all_axes, any_axes => mlx_any_axes, max_axes => mlx_max_axes, min_axes => mlx_min_axes,
-    prod_axes => mlx_prod_axes, sum_axes => mlx_sum_axes, logsumexp_axes => mlx_logsumexp_axes,
+    prod_axes => mlx_prod_axes, sum_axes => mlx_sum_axes,
 );
 
 scans!(cummax => mlx_cummax_axis, cummin => mlx_cummin_axis, logcumsumexp => mlx_logcumsumexp_axis);
@@ -167,26 +162,6 @@ pub fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     stream.build(|result| unsafe { mlx_sys::mlx_sort_axis(result, a.raw(), axis, stream.raw()) })
 }
 
-/// `mlx::core::softmax` over the axes; `precise` keeps sums in f32.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn softmax(a: &Array, axes: &[i32], precise: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles; axes outlives the call.
-    stream.build(|result| unsafe {
-        mlx_sys::mlx_softmax_axes(result, a.raw(), axes.as_ptr(), axes.len(), precise, stream.raw())
-    })
-}
-
-/// `mlx::core::addmm`: `alpha · a b + beta · c`.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn addmm(c: &Array, a: &Array, b: &Array, alpha: f32, beta: f32, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_addmm(result, c.raw(), a.raw(), b.raw(), alpha, beta, stream.raw()) })
-}
-
 /// Parameters of [`conv_general`], one entry per spatial dimension.
 #[derive(Clone, Debug, Default)]
 pub struct ConvParameters {
@@ -249,96 +224,6 @@ pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, 
         || format!("a convolution of {:?} with {parameters:?}", result.dtype()),
     )?;
     Ok(result)
-}
-
-/// `mlx::core::linalg::cholesky`. Does not report failure: see the lowering.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_cholesky(a: &Array, upper: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_linalg_cholesky(result, a.raw(), upper, stream.raw()) })
-}
-
-/// `mlx::core::linalg::solve_triangular`, by way of the inverse.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_solve_triangular(a: &Array, b: &Array, upper: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream
-        .build(|result| unsafe { mlx_sys::mlx_linalg_solve_triangular(result, a.raw(), b.raw(), upper, stream.raw()) })
-}
-
-/// `mlx::core::linalg::tri_inv`.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_tri_inv(a: &Array, upper: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_linalg_tri_inv(result, a.raw(), upper, stream.raw()) })
-}
-
-fn pair(call: impl FnOnce(*mut mlx_sys::mlx_array, *mut mlx_sys::mlx_array) -> c_int) -> Result<(Array, Array)> {
-    let mut status = 0;
-    let mut first = None;
-    let second = Array::build(|second| {
-        let built = Array::build(|result| {
-            status = call(result, second);
-            status
-        });
-        first = Some(built);
-        status
-    });
-    Ok((first.expect("the closure has run")?, second?))
-}
-
-/// `mlx::core::linalg::qr`: reduced Q and R.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_qr(a: &Array, stream: Stream) -> Result<(Array, Array)> {
-    // SAFETY: valid handles; both results are written to fresh ones.
-    pair(|q, r| unsafe { mlx_sys::mlx_linalg_qr(q, r, a.raw(), stream.raw()) })
-}
-
-/// `mlx::core::linalg::eigh`: eigenvalues and eigenvectors of the triangle given.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_eigh(a: &Array, lower: bool, stream: Stream) -> Result<(Array, Array)> {
-    let triangle = if lower { c"L" } else { c"U" };
-    // SAFETY: valid handles; both results are written to fresh ones; the text is static.
-    pair(|values, vectors| unsafe {
-        mlx_sys::mlx_linalg_eigh(values, vectors, a.raw(), triangle.as_ptr(), stream.raw())
-    })
-}
-
-/// `mlx::core::linalg::eig`: eigenvalues and right eigenvectors, complex64.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_eig(a: &Array, stream: Stream) -> Result<(Array, Array)> {
-    // SAFETY: valid handles; both results are written to fresh ones.
-    pair(|values, vectors| unsafe { mlx_sys::mlx_linalg_eig(values, vectors, a.raw(), stream.raw()) })
-}
-
-/// `mlx::core::linalg::svd`: U, S, Vᵗ, or S alone.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_svd(a: &Array, compute_uv: bool, stream: Stream) -> Result<Arrays> {
-    // SAFETY: valid handles.
-    vector(|result| unsafe { mlx_sys::mlx_linalg_svd(result, a.raw(), compute_uv, stream.raw()) })
-}
-
-/// `mlx::core::linalg::lu_factor`: packed LU and pivots.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_lu_factor(a: &Array, stream: Stream) -> Result<(Array, Array)> {
-    // SAFETY: valid handles; both results are written to fresh ones.
-    pair(|lu, pivots| unsafe { mlx_sys::mlx_linalg_lu_factor(lu, pivots, a.raw(), stream.raw()) })
 }
 
 /// Which transform of [`fft`].

@@ -57,7 +57,7 @@ fn block(function: &Function, block: &mut Block, renaming: &mut Renaming, scopes
 }
 
 fn is_comparable(op: &Op) -> bool {
-    let random = matches!(op.kind, OpKind::Rng { .. } | OpKind::CreateToken | OpKind::CustomCall(_));
+    let random = !op.kind.is_deterministic();
     let large = matches!(&op.kind, OpKind::Constant(literal) if literal.data.len() > COMPARED_BYTES);
     is_pure(op) && op.regions.is_empty() && !random && !large
 }

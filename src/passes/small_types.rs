@@ -22,43 +22,6 @@ pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// Ops that compute with elements; the others move them, or convert.
-fn computes(kind: &OpKind) -> bool {
-    use OpKind::*;
-    match kind {
-        Unary(_)
-        | Binary(_)
-        | Compare { .. }
-        | Clamp
-        | ReducePrecision { .. }
-        | Iota { .. }
-        | DynamicIota { .. }
-        | Scatter(_)
-        | DotGeneral(_)
-        | Dot { .. }
-        | Einsum { .. }
-        | Convolution(_)
-        | DynamicConv(_)
-        | Reduce { .. }
-        | ReduceWindow(_)
-        | SelectAndScatter(_)
-        | Sort { .. }
-        | Map { .. }
-        | Rng { .. }
-        | Fft { .. }
-        | Cholesky { .. }
-        | TriangularSolve { .. }
-        | BatchNormTraining { .. }
-        | BatchNormInference { .. }
-        | BatchNormGrad { .. }
-        | AllReduce { .. }
-        | ReduceScatter { .. }
-        | CrossReplicaSum { .. } => true,
-        CustomCall(call) => call.call_target_name.starts_with("mhlo.") || call.call_target_name == "ApproxTopK",
-        _ => false,
-    }
-}
-
 /// The f32 type in place of a small float type.
 fn wide(function: &Function, value: ValueId) -> Option<Type> {
     let tensor = function.tensor(value).filter(|tensor| tensor.element.is_small_float())?;
@@ -94,7 +57,7 @@ fn block(function: &mut Function, block: &mut Block) {
     let mut ops = Vec::with_capacity(block.ops.len());
     for mut op in std::mem::take(&mut block.ops) {
         let small = op.operands.iter().chain(&op.results).any(|&value| wide(function, value).is_some());
-        if !small || !computes(&op.kind) {
+        if !small || !op.kind.computes() {
             for region in &mut op.regions {
                 self::block(function, region);
             }

@@ -11,7 +11,7 @@ use pjrt_sys::{
 };
 
 use super::abi::PJRT_Client_UpdateGlobalProcessInfo_Args;
-use super::call::{Handle, Result};
+use super::call::{Handle, Rest, Result};
 use super::client_options::{PLATFORM_NAME, client_options};
 use super::device::Device;
 use super::memory::Memory;
@@ -96,6 +96,7 @@ impl Client {
 entry! {
     /// Opens the device. The key-value callbacks are not looked at: without jax.distributed they are garbage.
     PJRT_Client_Create(args: PJRT_Client_Create_Args) {
+        let _rest = Rest;
         // SAFETY: the caller passes that many options.
         let options = unsafe { named_value::read(args.create_options, args.num_options) }?;
         args.client = Client::new(client_options(options)?)?.give();

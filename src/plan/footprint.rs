@@ -5,18 +5,6 @@ use std::sync::Arc;
 
 use super::steps::{Origin, Output, Plan, Slot};
 
-/// Steps whose results MLX only describes anew, without memory of their own (most of the time).
-const VIEWS: [&str; 8] = [
-    "stablehlo.bitcast_convert",
-    "stablehlo.broadcast",
-    "stablehlo.broadcast_in_dim",
-    "stablehlo.optimization_barrier",
-    "stablehlo.reshape",
-    "stablehlo.reverse",
-    "stablehlo.slice",
-    "stablehlo.transpose",
-];
-
 /// What a plan takes.
 #[derive(Clone, Default)]
 pub struct Footprint {
@@ -39,7 +27,7 @@ impl Plan {
                 inside = inside.max(nested.temporary_bytes);
                 footprint.consider(nested.largest);
             }
-            if !VIEWS.contains(&step.origin.name.as_str()) {
+            if !step.is_view {
                 for output in &step.outputs {
                     let bytes = bytes(output);
                     footprint.consider(Some((bytes, step.origin.clone())));
@@ -96,6 +84,7 @@ mod tests {
             free: Box::new([input]),
             nested: vec![],
             blocking: false,
+            is_view: name == "stablehlo.broadcast_in_dim",
         }
     }
 

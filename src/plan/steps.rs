@@ -59,6 +59,8 @@ pub struct Step {
     pub nested: Vec<Arc<Plan>>,
     /// Whether the kernel waits for the device, or takes long for another reason.
     pub blocking: bool,
+    /// Whether the results have no memory of their own (most of the time).
+    pub is_view: bool,
 }
 
 /// A compiled block.

@@ -6,6 +6,7 @@
 
 mod attribute;
 mod error;
+mod facts;
 mod location;
 mod op;
 pub mod print;
@@ -17,6 +18,7 @@ pub mod verify;
 
 pub use attribute::{Attribute, Attributes, Literal};
 pub use error::{CompileError, describe};
+pub use facts::{Class, Work};
 pub use location::Location;
 pub use op::{
     Binary, Block, Channel, Collective, CompareType, Convolution, CustomCall, CustomCallApiVersion, Direction,

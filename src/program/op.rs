@@ -695,15 +695,6 @@ impl OpKind {
             format!("stablehlo.{name}")
         }
     }
-
-    /// Must be kept, and kept in order, even when no result is used.
-    pub fn has_side_effect(&self) -> bool {
-        match self {
-            OpKind::CustomCall(call) => call.has_side_effect,
-            OpKind::Send(_) | OpKind::Recv(_) | OpKind::Infeed { .. } | OpKind::Outfeed { .. } => true,
-            _ => false,
-        }
-    }
 }
 
 impl Op {

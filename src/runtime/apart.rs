@@ -14,8 +14,6 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(10);
-/// How long the end of the process waits for programs that were left behind.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 struct State {
     /// Threads without work, by number.
@@ -63,7 +61,7 @@ pub(super) struct Running(());
 /// Begins such work on the calling thread.
 pub(super) fn begin() -> Running {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| shutdown::at_exit(wait_at_exit));
+    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Programs, wait_at_exit));
     lock().running += 1;
     Running(())
 }
@@ -118,19 +116,19 @@ fn work(number: u64, first: Job) {
 }
 
 /// MLX's own objects go at the end of the process, under the feet of programs that still run: these end first.
-extern "C" fn wait_at_exit() {
+fn wait_at_exit(deadline: Instant) -> bool {
     if is_forked_child() {
-        return;
+        return true;
     }
-    let deadline = Instant::now() + EXIT_TIMEOUT;
     let mut state = lock();
     while state.running > 0 {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return;
+            return false;
         }
         state = CHANGED.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
+    true
 }
 
 #[cfg(test)]

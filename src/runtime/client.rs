@@ -11,7 +11,7 @@ use super::error::{Code, Error};
 use super::executable::Executable;
 use super::layout::Layout;
 use super::settings::{self, host_is_allowed, unexpected, variable};
-use super::{capture, dump, fork, timeline};
+use super::{apart, capture, dump, fork, timeline};
 use crate::lower::storage;
 use crate::mlx::{self, Backend, BorrowedMemory, DeviceKind, HostBytes};
 use crate::program::ElementType;
@@ -37,6 +37,7 @@ pub struct Client {
 /// not do.
 fn check_settings(backend: Backend) -> Result<(), Error> {
     host_is_allowed()?;
+    settings::passes()?;
     reader::check().map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
     dump::check()?;
     timeline::open()?;
@@ -68,8 +69,11 @@ impl Client {
         fork::check()?;
         mlx::watch_for_forks();
         mlx::interpreter::notice();
+        // A GPU takes its time to begin, and does not bear that the process ends meanwhile.
+        let _running = apart::begin();
         settings::check_mlx()?;
         check_allocator()?;
+        mlx::shutdown::come_first();
         let kind = device_kind(options.device)?;
         let facts = memory_facts(kind)?;
         let asked = cache_limit(variable(CACHE_LIMIT).as_deref())?;

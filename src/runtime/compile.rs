@@ -15,7 +15,7 @@ use super::executable::{Executable, Signature};
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
-use super::settings::host_is_allowed;
+use super::settings::{self, host_is_allowed};
 use super::{compile_options, cost, timeline};
 use crate::program::{Attribute, Attributes, Function, Type, ValueId};
 use crate::{lower, mlx, passes, proto, reader};
@@ -42,17 +42,17 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
             ),
         ));
     }
-    let received = if reader::is_text(bytes) { "0-received.mlir" } else { "0-received.mlirbc" };
+    let received = if reader::is_text(bytes) { "00-received.mlir" } else { "00-received.mlirbc" };
     dump.write(received, || bytes.to_vec());
     // Reading includes verification.
     let mut program = reader::read(bytes).map_err(|error| {
         let code = if error.is_unimplemented() { Code::Unimplemented } else { Code::InvalidArgument };
         Error::new(code, error.to_string())
     })?;
-    dump.write("1-read.txt", || program.to_string().into_bytes());
+    dump.write("01-read.txt", || program.to_string().into_bytes());
     span.rename(&program.name);
-    passes::run(&mut program, |index, pass, program| {
-        dump.write(&format!("{}-{pass}.txt", index + 2), || program.to_string().into_bytes());
+    passes::run(&mut program, &settings::passes()?, |index, pass, program| {
+        dump.write(&format!("{:02}-{pass}.txt", index + 2), || program.to_string().into_bytes());
     })?;
     let main = program.main().ok_or_else(|| Error::new(Code::InvalidArgument, "the program has no function @main"))?;
     let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
@@ -60,7 +60,7 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     memory_limit::check(main, &device.memory_bounds()?)?;
     let plan = lower::compile(&program, main, device.stream().capabilities())?;
     let footprint = plan.footprint();
-    dump.write("9-plan.txt", || plan.to_string().into_bytes());
+    dump.write("plan.txt", || plan.to_string().into_bytes());
     dump.finish()?;
     // The host computes on row-major bytes.
     let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
@@ -149,12 +149,13 @@ fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<O
 /// the device and what it can do, and the environment's switches.
 fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> Result<String, Error> {
     let compiler = format!(
-        "{}; {}; {:?}; host: {}; reader: {}",
+        "{}; {}; {:?}; host: {}; reader: {}; passes: {:?}",
         platform_version(),
         device.kind(),
         device.stream().capabilities(),
         host_is_allowed()?,
         reader::name(),
+        settings::passes()?,
     );
     Ok(format!("{:016x}", fnv1a(&[compiler.as_bytes(), options, program])))
 }

@@ -3,9 +3,12 @@
 
 use super::error::{Code, Error};
 use crate::mlx;
+use crate::passes::Choice;
 
 /// `off` sends programs on a few numbers to the device too.
 const HOST: &str = "JAX_MPS_HOST";
+/// Passes of the compiler that are left out.
+const PASSES: &str = "JAX_MPS_PASSES";
 
 /// The text of a variable, None for an empty one too. What is no Unicode becomes a text that nothing expects.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -28,6 +31,15 @@ pub(super) fn host_is_allowed() -> Result<bool, Error> {
         Some("off") => Ok(false),
         Some(other) => Err(unexpected(HOST, "on or off", other)),
     }
+}
+
+/// Which passes run: `-name,-name` leaves some out.
+///
+/// # Errors
+/// INVALID_ARGUMENT for what is no such list.
+pub(super) fn passes() -> Result<Choice, Error> {
+    let Some(text) = variable(PASSES) else { return Ok(Choice::default()) };
+    Choice::parse(&text).map_err(|expected| unexpected(PASSES, &expected, &text))
 }
 
 /// Checks that the MLX in the process is the one that this library was built against: its classes have other layouts in

@@ -236,7 +236,7 @@ def test_one_program_is_dumped_into_the_folder_of_its_option(tmp_path):
         folder = tmp_path / kind / "made"
         compiled(str(folder))
         names = sorted(path.name.split(".", 1)[1] for path in folder.iterdir())
-        assert {"0-received.mlirbc", "1-read.txt", "9-plan.txt"} <= set(names)
+        assert {"00-received.mlirbc", "01-read.txt", "plan.txt"} <= set(names)
         # One program, and this one.
         assert len({path.name.split(".")[0] for path in folder.iterdir()}) == 1
         (read,) = folder.glob("*.1-read.txt")
@@ -264,8 +264,8 @@ def test_a_folder_that_has_become_unusable_is_an_error(tmp_path, monkeypatch):
     jax.jit(lambda x: jnp.sin(x) * 3)(jnp.ones(3))
     # A file of the next program stands where a folder is.
     number = max(int(path.name.split(".")[0].split("-")[1]) for path in tmp_path.iterdir()) + 1
-    (tmp_path / f"{os.getpid()}-{number:05}.9-plan.txt").mkdir()
-    with pytest.raises(jax.errors.JaxRuntimeError, match="9-plan.txt: cannot be written to"):
+    (tmp_path / f"{os.getpid()}-{number:05}.plan.txt").mkdir()
+    with pytest.raises(jax.errors.JaxRuntimeError, match="plan.txt: cannot be written to"):
         jax.jit(lambda x: jnp.sin(x) * 4)(jnp.ones(3))
 
 

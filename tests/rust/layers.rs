@@ -53,6 +53,10 @@ const WHOLE_WAY: &str = "what a reader accepts is compiled, or refused, and neve
 /// Files of a layer that name each other in a circle, and why they may.
 const CIRCLES: &[(&[&str], &str)] = &[
     (
+        &["src/mlx/exit.rs", "src/mlx/memory.rs", "src/mlx/stream.rs"],
+        "each stream that is made is one that the end of the process waits for, under the lock of evaluations",
+    ),
+    (
         &["src/expression/term.rs", "src/expression/functions.rs", "src/expression/complex.rs"],
         "the operators of terms are traits, and what they mean for complex numbers is defined with terms",
     ),

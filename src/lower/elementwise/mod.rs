@@ -14,7 +14,7 @@ use crate::mlx::{Backend, Capabilities};
 use crate::program::{Binary, ElementType, Op, OpKind, Type};
 
 const fn row(name: &'static str, note: &'static str) -> Row {
-    Row { name, note, elementwise: true, lower: elementwise }
+    Row { name, note, lower: elementwise }
 }
 
 /// Rows of the op table.
@@ -48,7 +48,7 @@ pub static ROWS: &[Row] = &[
     row("imag", ""),
     row("is_finite", ""),
     row("convert", "floats saturate to integers, NaN becomes 0"),
-    Row { name: "bitcast_convert", note: "", elementwise: true, lower: bitcast_convert },
+    Row { name: "bitcast_convert", note: "", lower: bitcast_convert },
     row("reduce_precision", ""),
     row("exponential", ""),
     row("exponential_minus_one", ""),

@@ -6,22 +6,19 @@ pub mod native;
 mod tree;
 
 use super::combiner::{self, ArgExtremum, Combiner};
-use super::{Context, LowerError, Lowered, Region, Row, matchers, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Region, Row, chooser, matchers, shape_i32, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Block, ElementType, Op, OpKind, ValueId};
+use smallvec::SmallVec;
 
 pub use tree::{Combine, tree};
 
 /// Rows of the op table.
-pub static ROWS: &[Row] = &[Row {
-    name: "reduce",
-    note: "any body; sums of f16 and bf16 are kept in f32",
-    elementwise: false,
-    lower: reduce,
-}];
+pub static ROWS: &[Row] =
+    &[Row { name: "reduce", note: "any body; sums of f16 and bf16 are kept in f32", lower: reduce }];
 
 /// Bodies that are not known to be associative are folded from left to right, as XLA:CPU does, up to this many elements;
-/// above, as a tree, which the specification allows.
+/// above, as a tree, which the specification allows. Bodies that choose give what the fold gives in either case.
 const LONGEST_FOLD: usize = 16;
 
 fn reduce(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
@@ -73,14 +70,23 @@ fn reduce(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
 
     let region = context.scalar_region(op, block)?;
     let body = region.clone();
+    let chooses = extent > LONGEST_FOLD && chooser::chooses(context, block);
     Ok(Lowered::new(move |inputs, stream| {
-        let combine = |left: &[Array], right: &[Array]| call(&body, left, right, inputs, stream);
-        let operands = inputs[..count]
+        let plain = |left: &[Array], right: &[Array]| call(&body, left, right, inputs, stream);
+        let choose = |left: &[Array], right: &[Array]| chooser::combine(left, right, plain, stream);
+        let mut operands = inputs[..count]
             .iter()
             .map(|operand| Ok(super::axes::rows(operand, &axes, stream)?.0))
             .collect::<mlx::Result<Arrays>>()?;
-        let results = fold(&inputs[count..2 * count], operands, &combine, stream)?;
-        results.iter().map(|result| mlx::reshape(result, &shape, stream)).collect()
+        let no = Array::scalar(false)?;
+        let mut inits: SmallVec<[&Array; 4]> = SmallVec::from_slice(&inputs[count..2 * count]);
+        if chooses {
+            operands.push(chooser::flags(&operands[0], stream)?);
+            inits.push(&no);
+        }
+        let combine: &Combine<'_> = if chooses { &choose } else { &plain };
+        let results = fold(&inits, operands, combine, stream)?;
+        results[..count].iter().map(|result| mlx::reshape(result, &shape, stream)).collect()
     })
     .with_region(&region))
 }

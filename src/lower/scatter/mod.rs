@@ -17,7 +17,6 @@ use crate::program::{Op, OpKind};
 pub static ROWS: &[Row] = &[Row {
     name: "scatter",
     note: "any body; those but assignment, sum, product, maximum and minimum wait for the host unless indices are unique",
-    elementwise: false,
     lower: scatter,
 }];
 

@@ -14,7 +14,6 @@ use crate::program::{Op, OpKind};
 pub static ROWS: &[Row] = &[Row {
     name: "sort",
     note: "any comparator; lexicographic ones by MLX's sort, others by a sorting network",
-    elementwise: false,
     lower: sort,
 }];
 

@@ -17,7 +17,7 @@ fn run_on(
     mut program: Program,
     argument_bytes: impl Fn(&TensorType, usize) -> Vec<u8>,
 ) -> Result<Vec<Vec<u8>>, String> {
-    crate::passes::run(&mut program, |_, _, _| {}).map_err(|error| error.to_string())?;
+    crate::passes::run(&mut program, &Default::default(), |_, _, _| {}).map_err(|error| error.to_string())?;
     let main = program.main().ok_or("no main")?;
     let stream = Stream::playing(Backend::Cpu).map_err(|error| error.to_string())?;
     let plan = crate::lower::compile(&program, main, stream.capabilities()).map_err(|error| error.to_string())?;

@@ -15,7 +15,7 @@ fn survive(bytes: &[u8]) {
             walk(&function.body, function);
         }
         assert!(program.to_string().starts_with("module"));
-        if crate::passes::run(&mut program, |_, _, _| {}).is_ok()
+        if crate::passes::run(&mut program, &Default::default(), |_, _, _| {}).is_ok()
             && let Some(main) = program.main()
         {
             // A plan or an error, but no panic.

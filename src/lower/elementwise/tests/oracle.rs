@@ -1,7 +1,7 @@
 //! Each elementwise op, for each element type, on MLX's graph against the interpreter, at special values and between.
 
 use super::run;
-use crate::expression::{Interpreter, Known, Scalar, Target, Value, elementwise};
+use crate::expression::{Known, Scalar, Target, Value, elementwise};
 use crate::lower::expression::target;
 use crate::mlx::Backend;
 use crate::program::{Binary, CompareType, Direction, ElementType, OpKind, Unary};
@@ -183,11 +183,12 @@ fn check(kind: &OpKind, operands: &[ElementType], result: ElementType, failures:
         .collect();
     let came = run(&graph, &arguments).remove(0);
     let scalar = graph.result(0);
-    let mut interpreter = Interpreter::new(&reference);
+    let mut values = Vec::new();
     let ulps = tolerance(kind, operands[0]);
     for (row, came) in rows.iter().zip(came.chunks_exact(scalar.bytes())) {
         let came = Value::from_bytes(scalar, came);
-        let expected = interpreter.run(row).next().expect("one result");
+        reference.evaluate(row, &mut values);
+        let expected = values[reference.results[0] as usize];
         let size = if scalar.is_complex() {
             expected.to_f64(scalar).abs().max(expected.imaginary_to_f64(scalar).abs())
         } else {
