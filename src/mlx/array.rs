@@ -130,11 +130,11 @@ impl Array {
     ///
     /// # Errors
     /// When there is no data.
-    pub fn place(&self) -> Result<Place> {
+    pub fn buffer_slice(&self) -> Result<BufferSlice> {
         let (mut allocation, mut offset) = (std::ptr::null(), 0);
         // SAFETY: the handle is valid, the other two are locals.
-        error::check(unsafe { mlx_sys::jax_mps_array_place(self.raw(), &mut allocation, &mut offset) })?;
-        Ok(Place { allocation: allocation.addr(), offset })
+        error::check(unsafe { mlx_sys::jax_mps_array_buffer_slice(self.raw(), &mut allocation, &mut offset) })?;
+        Ok(BufferSlice { allocation: allocation.addr(), offset })
     }
 
     /// Address of the first element for the host. The array must be one that the host may look at: see
@@ -188,13 +188,13 @@ impl fmt::Debug for Array {
 
 /// Where the elements of an array lie: an allocation of MLX's, and bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct BufferSlice {
     allocation: usize,
     offset: i64,
 }
 
-/// A set of places, made anew by each call: its hash is a fast one, since nobody outside chooses the addresses.
-pub type Places = rustc_hash::FxHashSet<Place>;
+/// A set of slices, made anew by each call: its hash is a fast one, since nobody outside chooses the addresses.
+pub type BufferSlices = rustc_hash::FxHashSet<BufferSlice>;
 
 /// Host types that become rank-0 arrays.
 pub trait Scalar: Copy {

@@ -10,8 +10,8 @@ mod convert;
 mod device;
 mod elementwise;
 mod error;
+mod exit;
 mod failures;
-mod farewell;
 #[doc(hidden)]
 pub mod faults;
 mod fork;
@@ -30,7 +30,7 @@ mod stream;
 mod thread;
 mod vector;
 
-pub use array::{Array, Dtype, Place, Places, Scalar};
+pub use array::{Array, BufferSlice, BufferSlices, Dtype, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
 pub(crate) use autorelease::open_pools;
@@ -46,7 +46,7 @@ pub use error::{Error, Result};
 pub use failures::Reach;
 pub(crate) use failures::anything_failed;
 pub(crate) use fork::{is_forked_child, watch_for_forks};
-pub use from_host::{HostBytes, Lent};
+pub use from_host::{BorrowedMemory, HostBytes};
 pub(crate) use host_call::host_amend;
 pub use host_call::{HostAmendment, HostFunction, host_call};
 pub(crate) use host_view::for_host;

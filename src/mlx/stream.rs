@@ -14,7 +14,7 @@ use super::device::DeviceKind;
 use super::error::{self, Result};
 use super::failures::{self, Reach};
 use super::launch::Launch;
-use super::{farewell, main_thread, thread};
+use super::{exit, main_thread, thread};
 
 /// Whether there is a stream of a GPU, or of one whose part is played, beside that of the host's processor.
 static BESIDE_A_GPU: AtomicBool = AtomicBool::new(false);
@@ -152,7 +152,7 @@ impl Stream {
         } else if !gpu_spins_for_the_host() {
             main_thread::occupy(stream);
         }
-        farewell::expect_work_of(stream);
+        exit::expect_work_of(stream);
         Ok(*cell.get_or_init(|| stream))
     }
 

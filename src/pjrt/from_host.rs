@@ -17,7 +17,7 @@ use super::call::{Handle, Rest, Result, slice};
 use super::client::Client;
 use super::copy::{row_major_strides, same_places, strided};
 use super::{error, event, layout, types};
-use crate::runtime::{BufferType, Code, Completion, Error, HostBytes, Lent};
+use crate::runtime::{BorrowedMemory, BufferType, Code, Completion, Error, HostBytes};
 
 /// An array of the host, with byte strides, to be written in the order that it will have on the device.
 struct Strided<'a> {
@@ -48,7 +48,7 @@ unsafe impl HostBytes for Strided<'_> {
 ///
 /// # Errors
 /// INVALID_ARGUMENT for semantics that do not exist.
-fn is_lent(semantics: PJRT_HostBufferSemantics) -> Result<bool> {
+fn is_borrowed(semantics: PJRT_HostBufferSemantics) -> Result<bool> {
     use pjrt_sys::{
         PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableOnlyDuringCall as DURING_CALL,
         PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableUntilTransferCompletes as DURING_TRANSFER,
@@ -74,7 +74,7 @@ entry! {
         let (layout, (device, memory)) = unsafe {
             (layout::on_device(args.device_layout, dims, element_bytes)?, Client::place(args.device, args.memory)?)
         };
-        let is_lent = is_lent(args.host_buffer_semantics)?;
+        let is_borrowed = is_borrowed(args.host_buffer_semantics)?;
         if args.data.is_null() && length > 0 {
             return Err(Error::new(Code::InvalidArgument, format!("expected {length} bytes of data, came a null pointer")));
         }
@@ -95,14 +95,14 @@ entry! {
             runtime.buffer_from_host(ty, dims, layout, [].as_slice(), device, memory)?
         } else if let BufferType::Tensor(element) = ty
             && dense
-            && is_lent
-            && Lent::fits(data, length)
+            && is_borrowed
+            && BorrowedMemory::fits(data, length)
             && runtime.borrows(ty, device)
         {
             let (completion, completer) = Completion::manual();
             // SAFETY: the caller lends the memory until the event says that it is done with.
-            let lent = unsafe { Lent::new(data, length, Box::new(move || completer.complete(Ok(())))) };
-            let buffer = runtime.buffer_from_lent(element, dims, layout, lent, device, memory)?;
+            let borrowed = unsafe { BorrowedMemory::new(data, length, Box::new(move || completer.complete(Ok(())))) };
+            let buffer = runtime.buffer_from_borrowed(element, dims, layout, borrowed, device, memory)?;
             args.done_with_host_buffer = event::give(completion);
             buffer
         } else if dense {
@@ -198,7 +198,7 @@ entry! {
             return refuse(Code::Unimplemented, "mps has no streams of others to wait for");
         }
         let data = args.device_buffer_ptr.cast::<u8>().cast_const();
-        if !Lent::is_whole_pages(data, length) {
+        if !BorrowedMemory::is_whole_pages(data, length) {
             return refuse(Code::InvalidArgument, "the memory is not whole pages of 16 KiB");
         }
         let (function, memory_of_caller) = (args.on_delete_callback, args.device_buffer_ptr);
@@ -206,8 +206,8 @@ entry! {
         let viewed = Arc::new(Mutex::new(Viewed::default()));
         let offered = viewed.clone();
         // SAFETY: the caller lends the memory until it is called back.
-        let lent = unsafe { Lent::new(data, length, Box::new(move || Viewed::give_back(&offered))) };
-        let buffer = client.runtime().buffer_from_lent(element, dims, layout, lent, device.runtime(), memory)?;
+        let borrowed = unsafe { BorrowedMemory::new(data, length, Box::new(move || Viewed::give_back(&offered))) };
+        let buffer = client.runtime().buffer_from_borrowed(element, dims, layout, borrowed, device.runtime(), memory)?;
         if buffer.pointer()? != data || !Viewed::keep(&viewed, on_delete) {
             return refuse(Code::Unimplemented, "mlx does not use this memory in place");
         }

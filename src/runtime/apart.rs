@@ -61,7 +61,7 @@ pub(super) struct Running(());
 /// Begins such work on the calling thread.
 pub(super) fn begin() -> Running {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Programs, farewell));
+    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Programs, wait_at_exit));
     lock().running += 1;
     Running(())
 }
@@ -116,7 +116,7 @@ fn work(number: u64, first: Job) {
 }
 
 /// MLX's own objects go at the end of the process, under the feet of programs that still run: these end first.
-fn farewell(deadline: Instant) -> bool {
+fn wait_at_exit(deadline: Instant) -> bool {
     if is_forked_child() {
         return true;
     }

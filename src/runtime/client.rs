@@ -13,7 +13,7 @@ use super::layout::Layout;
 use super::settings::{self, host_is_allowed, unexpected, variable};
 use super::{apart, capture, dump, fork, timeline};
 use crate::lower::storage;
-use crate::mlx::{self, Backend, DeviceKind, HostBytes, Lent};
+use crate::mlx::{self, Backend, BorrowedMemory, DeviceKind, HostBytes};
 use crate::program::ElementType;
 use crate::reader;
 
@@ -138,13 +138,13 @@ impl Client {
         Buffer::from_bytes(ty, dims, layout, bytes, device.clone(), memory)
     }
 
-    /// Whether the device reads memory of the host in place, if it is [whole pages](Lent::fits), and the user allows that
-    /// for arrays that are to be copied.
+    /// Whether the device reads memory of the host in place, if it is [whole pages](BorrowedMemory::fits), and the user
+    /// allows that for arrays that are to be copied.
     pub fn borrows(&self, ty: BufferType, device: &Device) -> bool {
         device.borrows() && self.views(ty, device)
     }
 
-    /// Whether the device reads memory of others in place, if it is [whole pages](Lent::fits).
+    /// Whether the device reads memory of others in place, if it is [whole pages](BorrowedMemory::fits).
     pub fn views(&self, ty: BufferType, device: &Device) -> bool {
         let BufferType::Tensor(element) = ty else { return false };
         // Elements of other widths are not stored as they come.
@@ -156,17 +156,17 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::buffer_from_host`].
-    pub fn buffer_from_lent(
+    pub fn buffer_from_borrowed(
         &self,
         element: ElementType,
         dims: &[i64],
         layout: Option<Layout>,
-        lent: Lent,
+        borrowed: BorrowedMemory,
         device: &Arc<Device>,
         memory: MemoryKind,
     ) -> Result<Arc<Buffer>, Error> {
         fork::check()?;
-        Buffer::from_lent(element, dims, layout, lent, device.clone(), memory)
+        Buffer::from_borrowed(element, dims, layout, borrowed, device.clone(), memory)
     }
 
     /// A buffer that carries an error instead of elements.

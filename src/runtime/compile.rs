@@ -92,7 +92,7 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
             .constants
             .iter()
             .filter(|(_, array)| array.size() > 0)
-            .map(|(_, array)| array.place())
+            .map(|(_, array)| array.buffer_slice())
             .collect::<Result<_, mlx::Error>>()?,
         blocks: plan.blocks(),
         plan,

@@ -11,7 +11,7 @@ use super::device::Device;
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::Reservation;
-use crate::mlx::Places;
+use crate::mlx::BufferSlices;
 use crate::plan::{Origin, Plan};
 use crate::program::ElementType;
 
@@ -85,7 +85,7 @@ pub struct Executable {
     /// The same for the host, where the device shares memory with it and the program is small enough.
     pub(super) host: Option<HostProgram>,
     /// Where the plan's constants lie, which no result may share.
-    pub(super) constants: Places,
+    pub(super) constants: BufferSlices,
     pub(super) cost: Cost,
     pub(super) trace: Trace,
     pub(super) deleted: AtomicBool,

@@ -152,7 +152,7 @@ pub(super) fn begin() -> Underway {
 /// Runs a job on one of the threads, soon.
 pub(super) fn submit(job: Job) {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Programs, farewell));
+    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Programs, wait_at_exit));
     let mut state = POOL.lock();
     state.queue.push_back((Instant::now(), job));
     if state.idle >= state.queue.len() || state.threads >= MOST_THREADS {
@@ -179,7 +179,7 @@ pub(super) fn submit(job: Job) {
 
 /// At the end of the process MLX's own objects go, under the feet of programs that still run: these end first. Loops
 /// look at [`shutdown::requested`].
-fn farewell(deadline: Instant) -> bool {
+fn wait_at_exit(deadline: Instant) -> bool {
     if is_forked_child() {
         // The programs run in the parent.
         return true;

@@ -21,11 +21,11 @@ pub(super) fn expect_work_of(stream: Stream) {
     let _ = memory::active();
     STREAMS.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Devices, farewell));
+    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Devices, wait_at_exit));
     shutdown::come_first();
 }
 
-fn farewell(deadline: Instant) -> bool {
+fn wait_at_exit(deadline: Instant) -> bool {
     if is_forked_child() {
         // The threads are the parent's.
         return true;
@@ -93,6 +93,6 @@ mod tests {
     #[test]
     fn the_end_does_not_wait_for_ever() {
         let _lock = evaluation_lock();
-        assert!(!farewell(Instant::now() + Duration::from_millis(50)));
+        assert!(!wait_at_exit(Instant::now() + Duration::from_millis(50)));
     }
 }
