@@ -4,6 +4,7 @@
 //! `pjrt` → `stablehlo` (or `mlir`) → `program` → `passes` → `lower` → `runtime` → `mlx`.
 
 pub mod expression;
+pub mod kernel;
 pub mod lower;
 // Linked for its exported symbols: the BLAS under MLX's CPU backend.
 #[cfg(target_os = "linux")]
