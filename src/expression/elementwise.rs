@@ -297,17 +297,25 @@ fn reduced(x: &Term, element: ElementType, exponent_bits: i64, mantissa_bits: i6
 /// Functions that programs call by name instead of as ops (CHLO's, as jaxlib sends them).
 struct Named {
     name: &'static str,
-    real: fn(&Term) -> Term,
+    real: Real,
     of_complex: Option<fn(&Term) -> Term>,
     /// Whether `real` is as precise in f64 as it should be.
     double: bool,
+}
+
+/// A function of floats.
+enum Real {
+    /// Of one; f16 and bf16 are computed in f32.
+    One(fn(&Term) -> Term),
+    /// Of two, in their own type.
+    Two(fn(&Term, &Term) -> Term),
 }
 
 macro_rules! named {
     ($($name:literal $node:ident $function:path),* $(,)?) => {
         [$(Named {
             name: $name,
-            real: |x| x.apply(super::node::Unary::$node),
+            real: Real::One(|x| x.apply(super::node::Unary::$node)),
             of_complex: Some($function),
             double: true,
         }),*]
@@ -319,13 +327,14 @@ const NAMED: [Named; 8] = named!(
     "atan" Atan complex::atan, "atanh" Atanh complex::atanh, "cosh" Cosh complex::cosh, "sinh" Sinh complex::sinh,
 );
 
-const ERROR_FUNCTIONS: [Named; 2] = [
-    Named { name: "erf", real: special::erf, of_complex: None, double: true },
-    Named { name: "erf_inv", real: special::erf_inv, of_complex: None, double: false },
+const OTHERS: [Named; 3] = [
+    Named { name: "erf", real: Real::One(special::erf), of_complex: None, double: true },
+    Named { name: "erf_inv", real: Real::One(special::erf_inv), of_complex: None, double: false },
+    Named { name: "next_after", real: Real::Two(arithmetic::next_after), of_complex: None, double: true },
 ];
 
 fn find(name: &str) -> Option<&'static Named> {
-    NAMED.iter().chain(&ERROR_FUNCTIONS).find(|function| function.name == name)
+    NAMED.iter().chain(&OTHERS).find(|function| function.name == name)
 }
 
 /// Whether there is a function of this name.
@@ -333,22 +342,36 @@ pub fn is_named(name: &str) -> bool {
     find(name).is_some()
 }
 
-/// The expression of a function by its name.
+/// The expression of a function by its name, of operands of one type.
 ///
 /// # Errors
-/// When there is none for the type.
-pub fn named(name: &str, element: ElementType, target: &Target) -> Result<Expression, Refusal> {
+/// When there is none for the type and the number of operands.
+pub fn named(name: &str, element: ElementType, operands: usize, target: &Target) -> Result<Expression, Refusal> {
     let function = match find(name) {
         Some(function) => function,
         None => return unsupported(format!("there is no function {name}")),
     };
-    let (definition, scalar) = match (function.of_complex, Scalar::of(element)) {
-        (Some(definition), Some(scalar)) if element.is_complex() => (definition, scalar),
-        (_, Some(scalar)) if element.is_float() && !element.is_small_float() => (function.real, scalar),
+    let scalar = match Scalar::of(element) {
+        Some(scalar) if element.is_complex() || (element.is_float() && !element.is_small_float()) => scalar,
         _ => return unsupported(format!("it is not defined for {element}")),
     };
+    let arity = if matches!(function.real, Real::Two(_)) { 2 } else { 1 };
+    if operands != arity {
+        return Err(Refusal::Invalid(format!("{arity} operands expected, {operands} came")));
+    }
     if element == ElementType::F64 && !function.double {
         return unsupported("not in f64");
     }
-    Ok(Expression::define(target, &[scalar], |terms| [unary_in_single(&terms[0], definition)]))
+    match (&function.real, function.of_complex) {
+        (_, Some(definition)) if element.is_complex() => {
+            Ok(Expression::define(target, &[scalar], |terms| [definition(&terms[0])]))
+        }
+        (Real::One(definition), _) if !element.is_complex() => {
+            Ok(Expression::define(target, &[scalar], |terms| [unary_in_single(&terms[0], definition)]))
+        }
+        (Real::Two(definition), _) if !element.is_complex() => {
+            Ok(Expression::define(target, &[scalar; 2], |terms| [definition(&terms[0], &terms[1])]))
+        }
+        _ => unsupported(format!("it is not defined for {element}")),
+    }
 }

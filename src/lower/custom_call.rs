@@ -12,7 +12,8 @@ use crate::program::{Attribute, Attributes, CustomCall, Op, OpKind};
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[Row {
     name: "custom_call",
-    note: "targets: mhlo.{acos acosh asin asinh atan atanh cosh sinh erf erf_inv topk}, mps.threefry2x32, ApproxTopK \
+    note: "targets: mhlo.{acos acosh asin asinh atan atanh cosh sinh erf erf_inv topk}, mps.{threefry2x32 next_after}, \
+           ApproxTopK \
            (exact), lapack_{s d c}{getrf geqrf geqp3 orgqr ungqr ormqr unmqr gehrd sytrd hetrd gtsv gesdd gesvd syevd \
            heevd geev gees}_ffi, tridiagonal_solve_perturbed_ffi, cu_lu_pivots_to_permutation (all on the host), and \
            annotations of sharding and placement, which are identities on one device",
@@ -24,7 +25,8 @@ fn custom_call(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
         return Err(context.invalid(op, "custom_call expected"));
     };
     let target = call.call_target_name.as_str();
-    if let Some(name) = target.strip_prefix("mhlo.").filter(|name| is_named(name)) {
+    let name = target.strip_prefix("mhlo.").or_else(|| target.strip_prefix("mps."));
+    if let Some(name) = name.filter(|name| is_named(name)) {
         return function_of(context, op, name);
     }
     match target {
@@ -56,13 +58,16 @@ fn custom_call(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
 
 fn function_of(context: &Context<'_>, op: &Op, name: &str) -> Result<Lowered, LowerError> {
     let element = context.operand(op, 0)?.element;
-    if context.result(op, 0)?.element != element {
-        return Err(context.invalid(op, "a result of the operand's type expected"));
+    for index in 0..op.operands.len() {
+        if context.operand(op, index)? != context.result(op, 0)? {
+            return Err(context.invalid(op, "operands and a result of one type expected"));
+        }
     }
     // Branch cuts and overflow are those of the host's library: GPU code has its own.
     let on_cpu = element.is_complex();
     let target = if on_cpu { target(Backend::Cpu.capabilities(false)) } else { context.target(op) };
-    let expression = named(name, element, &target).map_err(|refusal| context.refused(op, &refusal))?;
+    let expression =
+        named(name, element, op.operands.len(), &target).map_err(|refusal| context.refused(op, &refusal))?;
     let kernel = lowered(&expression)?;
     Ok(if on_cpu { kernel.on_cpu() } else { kernel })
 }

@@ -85,6 +85,7 @@ impl CustomCall {
             | "annotate_device_placement"
             | "dce_sink" => Class::Annotation,
             target if target.starts_with("xla.sdy.") => Class::Annotation,
+            "mps.next_after" => Class::Elementwise,
             target if target.starts_with("mhlo.") => Class::Elementwise,
             _ => Class::Transform,
         }

@@ -12,6 +12,7 @@ import sys
 from pkgutil import resolve_name
 
 import pytest
+from jax import lax
 
 
 CALLED = {
@@ -89,6 +90,11 @@ def test_common_rule_of_threefry_exists():
     from jax_plugins.mps import random_bits
 
     assert callable(random_bits._common._threefry2x32_lowering_rule)
+
+
+def test_the_common_rule_of_nextafter_is_found():
+    rules = resolve_name("jax._src.interpreters.mlir._lowerings")
+    assert callable(rules[lax.nextafter_p].rule)
 
 
 PRIMITIVES = {

@@ -66,6 +66,7 @@ _ADAPTERS = {
     "lowering.register": "lowering rules",
     "callbacks.register": "callbacks",
     "random_bits.register": "fast random bits",
+    "next_after.register": "jnp.nextafter in one operation",
     "cache.enable": "the persistent compilation cache",
     "dlpack.enable": "DLPack",
     "interrupts.enable": "KeyboardInterrupt while an array is waited for",
