@@ -152,6 +152,17 @@ pub struct Kernel {
     pub arena: usize,
 }
 
+/// How far a nest has come.
+#[derive(Clone, Copy)]
+pub(super) struct Mark([usize; 4]);
+
+impl Mark {
+    /// The number of steps.
+    pub fn steps(self) -> usize {
+        self.0[0]
+    }
+}
+
 /// A nest under construction: steps are made once in a scope.
 #[derive(Debug, Default)]
 pub(super) struct NestBuilder {
@@ -166,6 +177,22 @@ impl NestBuilder {
     pub fn new(sizes: &[usize]) -> Self {
         let nest = Nest { outer: sizes.len() as u32, dimensions: sizes.to_vec(), ..Nest::default() };
         Self { nest, ..Self::default() }
+    }
+
+    /// Where the nest is, to come back to.
+    pub fn mark(&self) -> Mark {
+        let nest = &self.nest;
+        Mark([nest.steps.len(), nest.folds.len(), nest.dimensions.len(), nest.accumulators.len()])
+    }
+
+    /// Forgets what was added since.
+    pub fn back_to(&mut self, Mark([steps, folds, dimensions, accumulators]): Mark) {
+        self.nest.steps.truncate(steps);
+        self.nest.folds.truncate(folds);
+        self.nest.dimensions.truncate(dimensions);
+        self.nest.accumulators.truncate(accumulators);
+        self.known.retain(|_, id| (*id as usize) < steps);
+        self.scope = 0;
     }
 
     /// A node in the outermost scope that has its operands.
@@ -209,7 +236,9 @@ impl NestBuilder {
         let folded = match (function, self.known_number(a), self.known_number(b)) {
             (Binary::Add, Some(0), _) | (Binary::Multiply, Some(1), _) => return b,
             (Binary::Add | Binary::Subtract, _, Some(0)) | (Binary::Multiply | Binary::Divide, _, Some(1)) => return a,
-            (Binary::Multiply, Some(0), _) | (Binary::Multiply, _, Some(0)) | (Binary::Remainder, _, Some(1)) => Some(0),
+            (Binary::Multiply, Some(0), _) | (Binary::Multiply, _, Some(0)) | (Binary::Remainder, _, Some(1)) => {
+                Some(0)
+            }
             (Binary::Add, Some(a), Some(b)) => Some(a + b),
             (Binary::Subtract, Some(a), Some(b)) => Some(a - b),
             (Binary::Multiply, Some(a), Some(b)) => Some(a * b),
@@ -242,8 +271,7 @@ impl NestBuilder {
         let mut index = vec![0; shape.len()];
         for dimension in (0..shape.len()).rev() {
             let size = self.number(shape[dimension].max(1) as i64);
-            index[dimension] =
-                if dimension == 0 { rest } else { self.index(Binary::Remainder, rest, size) };
+            index[dimension] = if dimension == 0 { rest } else { self.index(Binary::Remainder, rest, size) };
             if shape[dimension] == 1 {
                 index[dimension] = self.number(0);
             }

@@ -3,11 +3,9 @@
 //!
 //! [`build`] makes one kernel of a whole program, or of a loop with all in it; [`native`] makes it machine code of the
 //! host. What a kernel cannot hold it refuses, and MLX computes it.
-#![forbid(unsafe_code)]
 
 pub mod build;
 mod ir;
-#[expect(unsafe_code, reason = "calls the code that it has made")]
 pub mod native;
 
 pub use ir::{Buffer, BufferId, Fold, Kernel, Nest, Node, NodeId, Place, Statement, Step, Store};

@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use super::{Lowering, Result, Where, refused};
-use crate::kernel::ir::{BufferId, NestBuilder, Node, Place, Statement, Store};
 use crate::expression::{Binary, Scalar};
+use crate::kernel::ir::{BufferId, NestBuilder, Node, Place, Statement, Store};
 use crate::program::{Block, Op, ValueId};
 
 impl<'a> Lowering<'a> {

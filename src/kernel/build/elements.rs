@@ -207,7 +207,11 @@ impl<'a> Lowering<'a> {
                 let shape = self.shape(operands[0])?;
                 let zero = self.nest().number(0);
                 let inner: Vec<NodeId> = (0..shape.len())
-                    .map(|dimension| if shape[dimension] == 1 { zero } else { index[at(broadcast_dimensions, dimension)] })
+                    .map(
+                        |dimension| {
+                            if shape[dimension] == 1 { zero } else { index[at(broadcast_dimensions, dimension)] }
+                        },
+                    )
                     .collect();
                 self.element(operands[0], &inner)
             }
@@ -399,10 +403,14 @@ impl<'a> Lowering<'a> {
         let shape = self.shape(operand)?;
         let index_rank = self.tensor(indices)?.rank();
         let vector = at(&[gather.index_vector_dim], 0);
-        let offsets: Vec<NodeId> =
-            (0..index.len()).filter(|&each| position(&gather.offset_dims, each).is_some()).map(|each| index[each]).collect();
-        let batch: Vec<NodeId> =
-            (0..index.len()).filter(|&each| position(&gather.offset_dims, each).is_none()).map(|each| index[each]).collect();
+        let offsets: Vec<NodeId> = (0..index.len())
+            .filter(|&each| position(&gather.offset_dims, each).is_some())
+            .map(|each| index[each])
+            .collect();
+        let batch: Vec<NodeId> = (0..index.len())
+            .filter(|&each| position(&gather.offset_dims, each).is_none())
+            .map(|each| index[each])
+            .collect();
         let zero = self.nest().number(0);
         let mut place = vec![zero; shape.len()];
         // Where the slice begins.
@@ -424,10 +432,11 @@ impl<'a> Lowering<'a> {
             let number = if number > vector { number - 1 } else { number };
             place[at(&[dimension], 0)] = batch[number];
         }
-        let dropped =
-            |dimension: usize| {
-                position(&gather.collapsed_slice_dims, dimension).or(position(&gather.operand_batching_dims, dimension)).is_some()
-            };
+        let dropped = |dimension: usize| {
+            position(&gather.collapsed_slice_dims, dimension)
+                .or(position(&gather.operand_batching_dims, dimension))
+                .is_some()
+        };
         let mut offsets = offsets.into_iter();
         for dimension in (0..shape.len()).filter(|&dimension| !dropped(dimension)) {
             let offset = offsets.next().unwrap_or(zero);
@@ -555,8 +564,7 @@ impl<'a> Lowering<'a> {
             return refused("a product of these types");
         }
         let (left_shape, right_shape) = (self.shape(lhs)?, self.shape(rhs)?);
-        let sizes: Vec<usize> =
-            dot.lhs_contracting_dimensions.iter().map(|&each| left_shape[at(&[each], 0)]).collect();
+        let sizes: Vec<usize> = dot.lhs_contracting_dimensions.iter().map(|&each| left_shape[at(&[each], 0)]).collect();
         let sum = if scalar == Scalar::F32 { Scalar::F64 } else { scalar };
         let zero = self.constant(sum, Value::from_f64(sum, 0.0));
         let places = self.fold(&sizes, &[sum], vec![zero])?;

@@ -81,13 +81,8 @@ pub struct Built {
 /// What it holds that kernels do not.
 pub fn program(function: &Function) -> std::result::Result<Built, String> {
     let mut lowering = Lowering::new(function, &function.body);
-    let run = |lowering: &mut Lowering<'_>| {
-        for (index, &argument) in function.body.arguments.iter().enumerate() {
-            lowering.input(argument, index)?;
-        }
-        lowering.results(&function.body)
-    };
-    lowering.finish(run)
+    let outcome = lowering.whole(&function.body.arguments, &function.body);
+    lowering.finish(outcome)
 }
 
 /// The kernel of one op with regions: its operands and then the captured values are the inputs, its results the outputs.
@@ -96,20 +91,10 @@ pub fn program(function: &Function) -> std::result::Result<Built, String> {
 /// As [`program`].
 pub fn operation(function: &Function, op: &Op, captured: &[ValueId]) -> std::result::Result<Built, String> {
     let block = Block { arguments: Vec::new(), ops: vec![op.clone()], results: op.results.clone() };
+    let inputs: Vec<ValueId> = op.operands.iter().chain(captured).copied().collect();
     let mut lowering = Lowering::new(function, &block);
-    let run = |lowering: &mut Lowering<'_>| {
-        let mut seen = HashSet::new();
-        for (index, &value) in op.operands.iter().chain(captured).enumerate() {
-            // Two inputs of one value are one.
-            if seen.insert(value) {
-                lowering.input(value, index)?;
-            } else {
-                lowering.input_again(value, index)?;
-            }
-        }
-        lowering.results(&block)
-    };
-    lowering.finish(run)
+    let outcome = lowering.whole(&inputs, &block);
+    lowering.finish(outcome)
 }
 
 impl<'a> Lowering<'a> {
@@ -126,8 +111,18 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn finish(mut self, run: impl FnOnce(&mut Self) -> Result<()>) -> std::result::Result<Built, String> {
-        match run(&mut self) {
+    fn whole(&mut self, inputs: &[ValueId], block: &'a Block) -> Result<()> {
+        for (index, &value) in inputs.iter().enumerate() {
+            let (scalar, elements) = (self.scalar(value)?, self.tensor(value)?.elements());
+            let buffer = self.buffer(scalar, elements, Place::Input(index as u32));
+            // Two inputs of one value are one.
+            self.places.entry(value).or_insert(Where::Buffer(buffer));
+        }
+        self.results(block)
+    }
+
+    fn finish(mut self, outcome: Result<()>) -> std::result::Result<Built, String> {
+        match outcome {
             Ok(()) => {}
             Err(Stop::Refused(why)) => return Err(why),
             Err(Stop::Conflict) => return Err("internal error: an unresolved conflict".to_owned()),
@@ -174,24 +169,8 @@ impl<'a> Lowering<'a> {
         Ok(self.buffer(scalar, elements, Place::Arena(start)))
     }
 
-    fn input(&mut self, value: ValueId, index: usize) -> Result<()> {
-        let (scalar, elements) = (self.scalar(value)?, self.tensor(value)?.elements());
-        let buffer = self.buffer(scalar, elements, Place::Input(index as u32));
-        self.places.insert(value, Where::Buffer(buffer));
-        Ok(())
-    }
-
-    fn input_again(&mut self, value: ValueId, index: usize) -> Result<()> {
-        let (scalar, elements) = (self.scalar(value)?, self.tensor(value)?.elements());
-        self.buffer(scalar, elements, Place::Input(index as u32));
-        Ok(())
-    }
-
     /// Lowers a block whose results are the outputs.
-    fn results(&mut self, block: &'a Block) -> Result<()>
-    where
-        Self: Sized,
-    {
+    fn results(&mut self, block: &'a Block) -> Result<()> {
         self.block(&block.ops)?;
         for (index, &result) in block.results.iter().enumerate() {
             let (scalar, elements) = (self.scalar(result)?, self.tensor(result)?.elements());
@@ -317,12 +296,15 @@ impl<'a> Lowering<'a> {
     fn make_in(&mut self, value: ValueId, to: BufferId) -> Result<()> {
         let sizes = self.shape(value)?;
         if self.open.as_ref().is_some_and(|open| open.sizes == sizes) {
-            let steps = self.open.as_ref().map_or(0, |open| open.builder.nest.steps.len());
+            let before = self.open.as_ref().map(|open| open.builder.mark());
             // Nests that are too long keep nothing in registers.
-            if steps < 512 {
+            if before.is_some_and(|mark| mark.steps() < 512) {
                 match self.try_make(value, to) {
                     Err(Stop::Conflict) => {}
                     other => return other,
+                }
+                if let (Some(open), Some(mark)) = (&mut self.open, before) {
+                    open.builder.back_to(mark);
                 }
             }
         }
