@@ -10,8 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use jax_mps::lower::{self, Placement};
+use jax_mps::lower;
 use jax_mps::mlx::Backend;
+use jax_mps::plan::{Placement, Step};
 use jax_mps::program::{Block, ElementType, Function, Op, OpKind, Program, Type, ValueId};
 use jax_mps::{passes, stablehlo};
 
@@ -211,9 +212,9 @@ fn place(
     // Operands that must be constants are; others as arguments, or the op would be computed by the passes.
     [false, true].into_iter().find_map(|with_constants| {
         let mut alone = alone(program, function, op, constants, with_constants);
-        passes::run(&mut alone, |_, _, _| {}).ok()?;
+        passes::run(&mut alone, &Default::default(), |_, _, _| {}).ok()?;
         let plan = lower::compile(&alone, alone.main()?, backend.capabilities(true)).ok()?;
-        let apart = |step: &lower::Step| backend != Backend::Cpu && matches!(step.placement, Placement::Cpu);
+        let apart = |step: &Step| backend != Backend::Cpu && matches!(step.placement, Placement::Cpu);
         let host = plan.steps.iter().any(apart);
         Some(match plan.steps.is_empty() {
             true => Place::Nowhere,

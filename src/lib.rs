@@ -1,7 +1,7 @@
 //! A PJRT plugin that runs JAX programs on MLX: jaxlib's StableHLO in, MLX calls out.
 //!
 //! Data flows one way, and each layer knows only the next one's types:
-//! `pjrt` → `stablehlo` (or `mlir`) → `program` → `passes` → `lower` → `runtime` → `mlx`.
+//! `pjrt` → `stablehlo` (or `mlir`) → `program` → `passes` → `lower` → `plan` → `mlx`, driven by `runtime`.
 
 pub mod expression;
 pub mod kernel;
@@ -15,6 +15,7 @@ pub mod mlir;
 pub mod mlx;
 pub mod passes;
 pub mod pjrt;
+pub mod plan;
 pub mod program;
 pub mod proto;
 #[cfg(feature = "python")]

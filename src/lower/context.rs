@@ -5,27 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::LowerError;
-use super::plan::Plan;
-use crate::mlx::{self, Array, Arrays, Capabilities, Dtype, HostBytes, Stream};
-use crate::program::{Block, ElementType, Function, Literal, Op, OpKind, Program, TensorType, Type, ValueId};
-
-/// What runs for one op at every call: operands (then captured values) in, results out. It only builds MLX's graph;
-/// blocking lowerings (control flow on host values) evaluate through the stream.
-///
-/// Arrays have the storage dtype of [`storage`] and exactly the static shapes of the program, except in scalar regions
-/// (see [`Region`]).
-pub type Kernel = Box<dyn Fn(&[&Array], Stream) -> mlx::Result<Arrays> + Send + Sync>;
-
-/// Which stream a step runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// The client's device.
-    Device,
-    /// The host's processor: what the device's backend cannot do, as its [`Capabilities`] say.
-    Cpu,
-    /// Each step of the regions where it belongs: control flow, which computes nothing itself.
-    Regions,
-}
+use crate::mlx::{self, Array, Arrays, Capabilities, Stream};
+use crate::plan::{Kernel, Placement, Plan};
+use crate::program::{Block, CompileError, Function, Literal, Op, Program, TensorType, Type, ValueId};
 
 /// A lowered op.
 pub struct Lowered {
@@ -97,6 +79,20 @@ impl Region {
     }
 }
 
+/// One row of the op table.
+pub struct Row {
+    /// Op name as [`OpKind::name`] gives it.
+    pub name: &'static str,
+    /// What the documentation says beside it: dtypes, limits; empty when there is nothing to say.
+    pub note: &'static str,
+    /// Makes the kernel.
+    pub lower: fn(&mut Context<'_>, &Op) -> Result<Lowered, LowerError>,
+}
+
+/// Compiles a region: its plan, and the values of enclosing blocks that it uses, which follow the block's arguments. The
+/// compiler of blocks knows all rows of the op table, and rows know it by this alone.
+pub(super) type CompileRegion = fn(&Context<'_>, &Block, scalar: bool) -> Result<(Plan, Vec<ValueId>), LowerError>;
+
 /// The op being lowered and what surrounds it.
 pub struct Context<'a> {
     /// The module.
@@ -111,6 +107,7 @@ pub struct Context<'a> {
     pub capabilities: &'static Capabilities,
     /// Whether the op stands in a region that runs on batches (see [`Context::scalar_region`]).
     pub(super) scalar: bool,
+    pub(super) compile_region: CompileRegion,
 }
 
 impl<'a> Context<'a> {
@@ -150,7 +147,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// What its ops cannot be lowered to.
     pub fn region(&mut self, op: &Op, block: &Block) -> Result<Region, LowerError> {
-        self.compile_region(op, block, false)
+        self.region_of(op, block, false)
     }
 
     /// Compiles a region whose arguments are scalars so that it can be called with arrays of any one shape instead
@@ -160,12 +157,11 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When an op in it is not elementwise, or cannot be lowered.
     pub fn scalar_region(&mut self, op: &Op, block: &Block) -> Result<Region, LowerError> {
-        self.compile_region(op, block, true)
+        self.region_of(op, block, true)
     }
 
-    fn compile_region(&mut self, op: &Op, block: &Block, scalar: bool) -> Result<Region, LowerError> {
-        let (plan, captured) =
-            super::compile_block(self.program, self.function, block, self.constants, self.capabilities, scalar)?;
+    fn region_of(&mut self, op: &Op, block: &Block, scalar: bool) -> Result<Region, LowerError> {
+        let (plan, captured) = (self.compile_region)(self, block, scalar)?;
         let captures = captured
             .into_iter()
             .map(|value| {
@@ -179,100 +175,13 @@ impl<'a> Context<'a> {
         Ok(Region { plan: Arc::new(plan), captures })
     }
 
-    /// UNIMPLEMENTED: names the op, its types, the reason and the source line.
+    /// As [`CompileError::unsupported`].
     pub fn unsupported(&self, op: &Op, why: &str) -> LowerError {
-        LowerError::Unimplemented(format!("{} is not supported on mps: {why}", self.describe(op)))
+        CompileError::unsupported(self.function, op, why).into()
     }
 
-    /// INVALID_ARGUMENT: names the op, its types, the reason and the source line.
+    /// As [`CompileError::invalid`].
     pub fn invalid(&self, op: &Op, why: &str) -> LowerError {
-        LowerError::Invalid(format!("{} is invalid: {why}", self.describe(op)))
+        CompileError::invalid(self.function, op, why).into()
     }
-
-    fn describe(&self, op: &Op) -> String {
-        describe(self.function, op)
-    }
-}
-
-/// `stablehlo.add (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32> at file.py:12 (jit(f)/add)`.
-pub fn describe(function: &Function, op: &Op) -> String {
-    let list =
-        |values: &[ValueId]| values.iter().map(|&value| function.ty(value).to_string()).collect::<Vec<_>>().join(", ");
-    let name = match &op.kind {
-        OpKind::CustomCall(call) => format!("{} @{}", op.kind.full_name(), call.call_target_name),
-        kind => kind.full_name(),
-    };
-    format!("{name} ({}) -> ({}) at {}", list(&op.operands), list(&op.results), op.location)
-}
-
-/// The MLX dtype that elements of a type are stored in: integers of under 8 bits extended to 8, floats of 8 bits or fewer
-/// as their bits in a u8. None where MLX has nothing (complex128, tf32).
-pub fn storage(element: ElementType) -> Option<Dtype> {
-    use ElementType::*;
-    Some(match element {
-        Bool => Dtype::Bool,
-        I2 | I4 | I8 => Dtype::Int8,
-        I16 => Dtype::Int16,
-        I32 => Dtype::Int32,
-        I64 => Dtype::Int64,
-        U2 | U4 | U8 => Dtype::Uint8,
-        U16 => Dtype::Uint16,
-        U32 => Dtype::Uint32,
-        U64 => Dtype::Uint64,
-        F4E2M1FN | F6E2M3FN | F6E3M2FN | F8E3M4 | F8E4M3 | F8E4M3B11FNUZ | F8E4M3FN | F8E4M3FNUZ | F8E5M2
-        | F8E5M2FNUZ | F8E8M0FNU => Dtype::Uint8,
-        BF16 => Dtype::Bfloat16,
-        F16 => Dtype::Float16,
-        F32 => Dtype::Float32,
-        F64 => Dtype::Float64,
-        C64 => Dtype::Complex64,
-        TF32 | C128 => return None,
-    })
-}
-
-/// An array of elements as the host holds them: row-major, integers of under 8 bits in a byte each, whose high bits
-/// ml_dtypes leaves 0, where arrays have them sign-extended.
-///
-/// # Errors
-/// What MLX refuses; when memory is short.
-pub fn array_from_host(
-    element: ElementType,
-    bytes: &(impl HostBytes + ?Sized),
-    shape: &[i32],
-    dtype: Dtype,
-) -> mlx::Result<Array> {
-    let spare = 8usize.saturating_sub(element.bits());
-    let extends = element.is_small_integer() && element.is_signed_integer();
-    Array::from_host(bytes, shape, dtype, |all| {
-        if extends {
-            for byte in all {
-                *byte = ((*byte << spare).cast_signed() >> spare).cast_unsigned();
-            }
-        }
-    })
-}
-
-/// What stands for a token: an empty array, which orders and carries nothing.
-///
-/// # Errors
-/// When memory is short.
-pub fn token_array() -> mlx::Result<Array> {
-    Array::from_bytes(&[], &[0], Dtype::Bool)
-}
-
-/// A static shape as MLX takes it.
-///
-/// # Errors
-/// When a size does not fit in 32 bits.
-pub fn shape_i32(shape: &[i64]) -> Result<Vec<i32>, LowerError> {
-    shape
-        .iter()
-        .map(|&size| {
-            i32::try_from(size).map_err(|_| {
-                LowerError::Unimplemented(format!(
-                    "a dimension of size {size} is not supported on mps: mlx counts in 32 bits"
-                ))
-            })
-        })
-        .collect()
 }

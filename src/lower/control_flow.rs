@@ -6,8 +6,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::context::Region;
-use super::{Context, LowerError, Lowered, Plan, Row, host_transfer};
+use super::{Context, LowerError, Lowered, Row};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
+use crate::plan::{self, Plan};
 use crate::program::{Binary, Block, Direction, Literal, Op, OpKind, ValueId};
 
 /// Rows of the op table.
@@ -171,7 +172,7 @@ fn go_on() -> mlx::Result<()> {
     if mlx::shutdown::requested() {
         return Err(mlx::Error::new("the process is ending"));
     }
-    if host_transfer::is_stopped() { Err(mlx::Error::new("the program was interrupted")) } else { Ok(()) }
+    if plan::is_stopped() { Err(mlx::Error::new("the program was interrupted")) } else { Ok(()) }
 }
 
 struct Loop {

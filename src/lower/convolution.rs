@@ -15,8 +15,9 @@ use self::library::{Library, Runs};
 use self::phases::Phases;
 use self::windows::Windows;
 use super::dot_general::product::{Extent, MatrixProduct};
-use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
 use crate::mlx::{self, Backend, Dtype, NativeConvolution};
+use crate::plan::Placement;
 use crate::program::{ElementType, Op, OpKind};
 
 /// Rows of the op table.

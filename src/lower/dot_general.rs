@@ -6,9 +6,10 @@ pub(super) mod product;
 use self::product::{Extent, MatrixProduct, swap_last};
 use super::elementwise::expression;
 use super::expression::Elementwise;
-use super::{Context, LowerError, Lowered, Placement, Row, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
 use crate::expression::convert::convert;
 use crate::mlx::{self, Array, Stream};
+use crate::plan::Placement;
 use crate::program::{DotGeneral, ElementType, Op, OpKind, TensorType};
 
 /// Rows of the op table.
@@ -179,8 +180,7 @@ fn contract(context: &Context<'_>, op: &Op, dot: &DotGeneral) -> Result<Lowered,
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Builder, bytes, f32s, i32s, tensor};
-    use crate::mlx::Scalar;
+    use super::super::testing::{Builder, Number, bytes, f32s, i32s, tensor};
     use crate::program::{DotAlgorithm, DotGeneral, ElementType, OpKind};
 
     fn dimensions(batching: [&[i64]; 2], contracting: [&[i64]; 2]) -> DotGeneral {
@@ -227,7 +227,7 @@ mod tests {
             .collect()
     }
 
-    fn check_integers<A: Scalar, R: Scalar + PartialEq + std::fmt::Debug>(
+    fn check_integers<A: Number, R: Number + PartialEq + std::fmt::Debug>(
         operand: ElementType,
         result: ElementType,
         (m, n, k): (usize, usize, usize),

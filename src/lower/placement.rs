@@ -1,9 +1,10 @@
 //! Tests of where steps run on each backend, with the CPU in its place.
 #![forbid(unsafe_code)]
 
+use super::compile;
 use super::testing::{Builder, bytes, tensor, values};
-use super::{Placement, compile};
 use crate::mlx::{self, Array, Backend, Dtype, ScatterMode, Stream};
+use crate::plan::Placement;
 use crate::program::{Binary, ElementType, OpKind, Program, ValueId};
 
 /// `a + a`, and the sum.

@@ -153,14 +153,13 @@ fn fresh_bits(layout: &threefry::Layout, shape: &[i32], stream: Stream) -> mlx::
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Builder, bytes, f32s, i32s, tensor};
-    use crate::mlx::Scalar;
+    use super::super::testing::{Builder, Number, bytes, f32s, i32s, tensor};
     use crate::program::{ElementType, OpKind, RngAlgorithm, RngDistribution};
 
     const KEY: u64 = 0x0123_4567_89ab_cdef;
     const COUNTER: u64 = 0xffff_ffff_ffff_fffe;
 
-    fn check<T: Scalar>(
+    fn check<T: Number>(
         algorithm: RngAlgorithm,
         element: ElementType,
         shape: &[i64],

@@ -3,7 +3,7 @@
 
 use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
 use crate::mlx::{self, Array, DeviceKind, Stream};
-use crate::program::{ElementType, Literal, Op, OpKind};
+use crate::program::{CompileError, ElementType, Literal, Op, OpKind};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] = &[
@@ -20,11 +20,14 @@ pub static ROWS: &[Row] = &[
     Row { name: "optimization_barrier", note: "", lower: optimization_barrier },
 ];
 
-/// See [`super::literal_array`].
+/// An array of a literal's elements, in their storage dtype.
+///
+/// # Errors
+/// When MLX has no dtype for them, or memory is short.
 pub fn literal_array(literal: &Literal) -> Result<Array, LowerError> {
     let element = literal.ty.element;
     let dtype = storage(element)
-        .ok_or_else(|| LowerError::Unimplemented(format!("a constant of {element} is not supported on mps")))?;
+        .ok_or_else(|| CompileError::Unimplemented(format!("a constant of {element} is not supported on mps")))?;
     let shape = shape_i32(&literal.ty.shape)?;
     if !literal.splat || literal.ty.elements() == 0 {
         let data = if literal.splat { &[][..] } else { &literal.data };
@@ -44,7 +47,7 @@ pub fn literal_array(literal: &Literal) -> Result<Array, LowerError> {
 /// An array without elements.
 pub(super) fn empty(element: ElementType, shape: &[i64]) -> Result<Array, LowerError> {
     let dtype = storage(element)
-        .ok_or_else(|| LowerError::Unimplemented(format!("an array of {element} is not supported on mps")))?;
+        .ok_or_else(|| CompileError::Unimplemented(format!("an array of {element} is not supported on mps")))?;
     Ok(Array::from_bytes(&[], &shape_i32(shape)?, dtype)?)
 }
 

@@ -6,10 +6,9 @@
 #![forbid(unsafe_code)]
 
 use super::visit::Renaming;
-use crate::lower::LowerError;
-use crate::program::{Block, Function, Literal, Op, OpKind, Program, Type, ValueId};
+use crate::program::{Block, CompileError, Function, Literal, Op, OpKind, Program, Type, ValueId};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         if !function.values.iter().any(|ty| matches!(ty, Type::Buffer(_))) {
             continue;
@@ -77,7 +76,7 @@ fn zeros(function: &Function, op: &Op) -> Option<Literal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::testing::{Builder, custom_call, tensor};
+    use crate::program::testing::{Builder, custom_call, tensor};
     use crate::program::{Binary, ElementType, TensorType};
 
     fn after(mut builder: Builder, results: Vec<ValueId>) -> Function {

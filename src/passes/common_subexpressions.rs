@@ -6,13 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::dead_code::is_pure;
 use super::visit::Renaming;
-use crate::lower::LowerError;
-use crate::program::{Block, Function, Op, OpKind, Program, Type};
+use crate::program::{Block, CompileError, Function, Op, OpKind, Program, Type};
 
 /// Constants beyond this many bytes are not compared: they are rarely equal, and hashing them costs.
 const COMPARED_BYTES: usize = 4096;
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body, &mut Renaming::default(), &mut Vec::new());

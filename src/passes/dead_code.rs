@@ -3,10 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::lower::LowerError;
-use crate::program::{Block, Op, Program, ValueId};
+use crate::program::{Block, CompileError, Op, Program, ValueId};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         block(&mut function.body, &mut HashSet::new());
     }

@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::lower::LowerError;
-use crate::program::{Block, Function, Literal, Op, OpKind, Program, Type, ValueId};
+use crate::program::{Block, CompileError, Function, Literal, Op, OpKind, Program, Type, ValueId};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body, &mut HashMap::new());
@@ -52,7 +51,7 @@ fn folded(function: &Function, op: &Op, splats: &HashMap<ValueId, Literal>) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::testing::{Builder, bytes, tensor};
+    use crate::program::testing::{Builder, bytes, tensor};
     use crate::program::{Binary, ElementType};
 
     fn constant(values: &[f32], shape: &[i64], splat: bool) -> OpKind {

@@ -7,15 +7,14 @@
 use std::collections::HashMap;
 
 use crate::expression::{Expression, Known, Scalar, Target, Value, elementwise};
-use crate::lower::LowerError;
-use crate::program::{Block, Class, ElementType, Function, Literal, Op, OpKind, Program, ValueId};
+use crate::program::{Block, Class, CompileError, ElementType, Function, Literal, Op, OpKind, Program, ValueId};
 
 /// Elements that are interpreted at most: a few milliseconds.
 const MOST_ELEMENTS: usize = 1 << 16;
 /// Bytes that a result may have whatever its operands take.
 const SMALL: usize = 4096;
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body, &mut HashMap::new());

@@ -5,10 +5,9 @@
 use std::collections::HashMap;
 
 use super::visit::Renaming;
-use crate::lower::LowerError;
-use crate::program::{Binary, Block, ElementType, Function, Literal, Op, OpKind, Program, ValueId};
+use crate::program::{Binary, Block, CompileError, ElementType, Function, Literal, Op, OpKind, Program, ValueId};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body, &mut Renaming::default(), &mut HashMap::new());
@@ -88,7 +87,7 @@ fn unchanged(function: &Function, op: &Op, units: &HashMap<ValueId, Unit>) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::testing::{Builder, bytes, tensor};
+    use crate::program::testing::{Builder, bytes, tensor};
     use crate::program::{TensorType, verify};
 
     /// The ops that are left of x `binary` constant, in either order.

@@ -6,13 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::visit::Renaming;
-use crate::lower::{LowerError, describe};
-use crate::program::{Block, Function, Location, Op, OpKind, Program};
+use crate::program::{Block, CompileError, Function, Location, Op, OpKind, Program, describe};
 
 /// Only the entry function is left.
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     let Some(name) = program.main().map(|main| main.name.clone()) else {
-        return Err(LowerError::Invalid("the program has no function @main".to_owned()));
+        return Err(CompileError::Invalid("the program has no function @main".to_owned()));
     };
     let mut inliner = Inliner { program, done: HashMap::new(), active: HashSet::new() };
     inliner.flatten(&name)?;
@@ -29,15 +28,17 @@ struct Inliner<'a> {
 }
 
 impl Inliner<'_> {
-    fn flatten(&mut self, name: &str) -> Result<(), LowerError> {
+    fn flatten(&mut self, name: &str) -> Result<(), CompileError> {
         if self.done.contains_key(name) {
             return Ok(());
         }
         if !self.active.insert(name.to_owned()) {
-            return Err(LowerError::Invalid(format!("function @{name} calls itself")));
+            return Err(CompileError::Invalid(format!("function @{name} calls itself")));
         }
-        let source =
-            self.program.function(name).ok_or_else(|| LowerError::Invalid(format!("there is no function @{name}")))?;
+        let source = self
+            .program
+            .function(name)
+            .ok_or_else(|| CompileError::Invalid(format!("there is no function @{name}")))?;
         let mut function = source.clone();
         let mut body = std::mem::take(&mut function.body);
         self.block(&mut function, &mut body, &mut Renaming::default())?;
@@ -47,7 +48,12 @@ impl Inliner<'_> {
         Ok(())
     }
 
-    fn block(&mut self, function: &mut Function, block: &mut Block, renaming: &mut Renaming) -> Result<(), LowerError> {
+    fn block(
+        &mut self,
+        function: &mut Function,
+        block: &mut Block,
+        renaming: &mut Renaming,
+    ) -> Result<(), CompileError> {
         let mut ops = Vec::with_capacity(block.ops.len());
         for mut op in std::mem::take(&mut block.ops) {
             renaming.apply(&mut op.operands);
@@ -55,7 +61,7 @@ impl Inliner<'_> {
                 OpKind::Call { callee } => Some(callee.clone()),
                 OpKind::Composite { name, .. } if !op.regions.is_empty() => {
                     let call = describe(function, &op);
-                    return Err(LowerError::Unimplemented(format!("{call}: composite {name} with regions")));
+                    return Err(CompileError::Unimplemented(format!("{call}: composite {name} with regions")));
                 }
                 OpKind::Composite { decomposition, .. } => Some(decomposition.clone()),
                 _ => None,
@@ -85,7 +91,7 @@ impl Inliner<'_> {
         callee: &str,
         ops: &mut Vec<Op>,
         renaming: &mut Renaming,
-    ) -> Result<(), LowerError> {
+    ) -> Result<(), CompileError> {
         self.flatten(callee)?;
         let target = &self.done[callee];
         let fits = target.body.arguments.len() == call.operands.len()
@@ -94,7 +100,7 @@ impl Inliner<'_> {
             && target.body.results.iter().zip(&call.results).all(|(&a, &b)| target.ty(a) == function.ty(b));
         if !fits {
             let call = describe(function, call);
-            return Err(LowerError::Invalid(format!("{call} does not fit the function @{callee}")));
+            return Err(CompileError::Invalid(format!("{call} does not fit the function @{callee}")));
         }
         let mut body = target.body.clone();
         let mut fresh = Renaming::default();
@@ -119,14 +125,14 @@ impl Inliner<'_> {
 
 /// MLX evaluates lazily and asynchronously as it is: what is started is simply part of the graph. The future takes the
 /// name of the value that it will hold.
-fn start(function: &Function, op: Op, ops: &mut Vec<Op>, renaming: &mut Renaming) -> Result<(), LowerError> {
+fn start(function: &Function, op: Op, ops: &mut Vec<Op>, renaming: &mut Renaming) -> Result<(), CompileError> {
     let description = describe(function, &op);
     let (Ok([mut body]), [future]) = (<[Block; 1]>::try_from(op.regions), &op.results[..]) else {
-        return Err(LowerError::Invalid(format!("{description}: expected one region and one result")));
+        return Err(CompileError::Invalid(format!("{description}: expected one region and one result")));
     };
     let [value] = body.results[..] else {
         let count = body.results.len();
-        return Err(LowerError::Unimplemented(format!("{description}: a future of {count} values")));
+        return Err(CompileError::Unimplemented(format!("{description}: a future of {count} values")));
     };
     let mut arguments = Renaming::default();
     for (&argument, &operand) in body.arguments.iter().zip(&op.operands) {
@@ -138,15 +144,15 @@ fn start(function: &Function, op: Op, ops: &mut Vec<Op>, renaming: &mut Renaming
     Ok(())
 }
 
-fn done(function: &Function, op: &Op, renaming: &mut Renaming) -> Result<(), LowerError> {
+fn done(function: &Function, op: &Op, renaming: &mut Renaming) -> Result<(), CompileError> {
     let (&[operand], &[result]) = (&op.operands[..], &op.results[..]) else {
         let description = describe(function, op);
-        return Err(LowerError::Invalid(format!("{description}: expected one operand and one result")));
+        return Err(CompileError::Invalid(format!("{description}: expected one operand and one result")));
     };
     if function.ty(operand) != function.ty(result) {
         // The start is outside of what was read: a future that a region or the program itself takes or gives.
         let description = describe(function, op);
-        return Err(LowerError::Unimplemented(format!("{description}: a future from elsewhere")));
+        return Err(CompileError::Unimplemented(format!("{description}: a future from elsewhere")));
     }
     renaming.insert(result, operand);
     Ok(())

@@ -6,10 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::lower::LowerError;
-use crate::program::{Block, Class, Function, Op, OpKind, Program, ValueId};
+use crate::program::{Block, Class, CompileError, Function, Op, OpKind, Program, ValueId};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body);

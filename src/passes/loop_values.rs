@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 
 use super::visit::Renaming;
-use crate::lower::LowerError;
-use crate::program::{Block, Op, OpKind, Program, ValueId};
+use crate::program::{Block, CompileError, Op, OpKind, Program, ValueId};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(&mut body, &mut Renaming::default());

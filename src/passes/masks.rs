@@ -10,12 +10,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::lower::LowerError;
 use crate::program::{
-    Binary, Block, ElementType, Function, Literal, Location, Op, OpKind, Program, TensorType, Type, ValueId,
+    Binary, Block, CompileError, ElementType, Function, Literal, Location, Op, OpKind, Program, TensorType, Type,
+    ValueId,
 };
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut known = Known::default();
         let mut body = std::mem::take(&mut function.body);
@@ -211,9 +211,9 @@ fn add(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::testing::{Builder, bytes, tensor};
     use crate::program::DotGeneral;
     use crate::program::ElementType::*;
+    use crate::program::testing::{Builder, bytes, tensor};
 
     /// The op kinds of @main after the pass.
     fn after(builder: Builder, results: &[ValueId]) -> Vec<String> {

@@ -19,10 +19,9 @@ mod small_types;
 mod tests;
 mod visit;
 
-use crate::lower::LowerError;
-use crate::program::Program;
+use crate::program::{CompileError, Program};
 
-type Pass = fn(&mut Program) -> Result<(), LowerError>;
+type Pass = fn(&mut Program) -> Result<(), CompileError>;
 
 /// The passes in their order, by the names that dumps give them.
 const PASSES: [(&str, Pass); 14] = [
@@ -76,7 +75,7 @@ pub fn run(
     program: &mut Program,
     choice: &Choice,
     mut after: impl FnMut(usize, &str, &Program),
-) -> Result<(), LowerError> {
+) -> Result<(), CompileError> {
     for (index, (name, pass)) in PASSES.into_iter().enumerate() {
         if choice.off.contains(&name) {
             continue;

@@ -5,10 +5,9 @@
 use std::collections::HashMap;
 
 use super::visit::Renaming;
-use crate::lower::LowerError;
-use crate::program::{Block, ElementType, Function, Op, OpKind, Program, TensorType, ValueId};
+use crate::program::{Block, CompileError, ElementType, Function, Op, OpKind, Program, TensorType, ValueId};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body, &mut Renaming::default(), &mut HashMap::new());

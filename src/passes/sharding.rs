@@ -2,10 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::visit::Renaming;
-use crate::lower::LowerError;
-use crate::program::{Block, Function, OpKind, Program};
+use crate::program::{Block, CompileError, Function, OpKind, Program};
 
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body, &mut Renaming::default());

@@ -7,11 +7,13 @@
 
 use std::collections::HashSet;
 
-use crate::lower::{LowerError, small_float_value};
-use crate::program::{Block, ElementType, Function, Literal, Location, Op, OpKind, Program, TensorType, Type, ValueId};
+use crate::expression::small_types;
+use crate::program::{
+    Block, CompileError, ElementType, Function, Literal, Location, Op, OpKind, Program, TensorType, Type, ValueId,
+};
 
 /// See the module.
-pub(super) fn run(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn run(program: &mut Program) -> Result<(), CompileError> {
     for function in &mut program.functions {
         let mut body = std::mem::take(&mut function.body);
         block(function, &mut body);
@@ -154,7 +156,7 @@ fn replace(function: &mut Function, block: &mut Block, inside: &HashSet<ValueId>
 fn widen_literal(literal: &mut Literal) {
     let element = literal.ty.element;
     if element.is_small_float() {
-        literal.data = literal.data.iter().flat_map(|&code| small_float_value(element, code).to_le_bytes()).collect();
+        literal.data = literal.data.iter().flat_map(|&code| small_types::value(element, code).to_le_bytes()).collect();
         literal.ty.element = ElementType::F32;
     }
 }
@@ -162,8 +164,8 @@ fn widen_literal(literal: &mut Literal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::testing::{Builder, tensor};
     use crate::program::ElementType::*;
+    use crate::program::testing::{Builder, tensor};
     use crate::program::{Binary, DotGeneral, Unary, verify};
 
     fn legalize(builder: Builder, results: &[ValueId]) -> Program {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Choice, PASSES, run};
-use crate::lower::testing::{Builder, bytes, tensor};
 use crate::program::ElementType::{self, *};
+use crate::program::testing::{Builder, bytes, tensor};
 use crate::program::{
     Binary, Block, CompareType, Direction, Literal, OpKind, Program, TensorType, Type, Unary, ValueId, verify,
 };

@@ -11,7 +11,7 @@ use super::call::{Handle, Rest, Result, check, slice};
 use super::event;
 use super::loaded_executable::LoadedExecutable;
 use super::transfers::Transfers;
-use crate::lower::HostTransfers;
+use crate::plan::HostTransfers;
 use crate::runtime::{self, Code, Error};
 
 #[cold]

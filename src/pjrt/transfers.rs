@@ -13,7 +13,7 @@ use pjrt_sys::{
 
 use super::call::{Handle, slice};
 use super::{error, event};
-use crate::lower::HostTransfers;
+use crate::plan::HostTransfers;
 use crate::runtime::{Code, Error, interpreter};
 
 /// The callbacks that came with one call, of one device.

@@ -5,15 +5,19 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+mod error;
 mod facts;
 mod location;
 mod op;
 pub mod print;
 pub mod sharding;
+#[cfg(test)]
+pub mod testing;
 mod types;
 pub mod verify;
 
 pub use attribute::{Attribute, Attributes, Literal};
+pub use error::{CompileError, describe};
 pub use facts::{Class, Work};
 pub use location::Location;
 pub use op::{

@@ -3,6 +3,7 @@
 
 use crate::lower::LowerError;
 use crate::mlx;
+use crate::program::CompileError;
 
 /// PJRT_Error_Code, whose numbers are absl's.
 #[expect(missing_docs, reason = "the variants are absl's status codes")]
@@ -61,14 +62,22 @@ fn out_of_memory(message: &str) -> Error {
     Error::new(Code::ResourceExhausted, format!("out of memory: {message}{}", sizes().unwrap_or_default()))
 }
 
-impl From<LowerError> for Error {
-    fn from(error: LowerError) -> Self {
+impl From<CompileError> for Error {
+    fn from(error: CompileError) -> Self {
         let code = match &error {
-            LowerError::Unimplemented(_) => Code::Unimplemented,
-            LowerError::Invalid(_) => Code::InvalidArgument,
-            LowerError::Mlx(inner) if inner.is_out_of_memory() => return out_of_memory(&error.to_string()),
-            LowerError::Mlx(_) => Code::Internal,
+            CompileError::Unimplemented(_) => Code::Unimplemented,
+            CompileError::Invalid(_) => Code::InvalidArgument,
         };
         Error::new(code, error.to_string())
+    }
+}
+
+impl From<LowerError> for Error {
+    fn from(error: LowerError) -> Self {
+        match error {
+            LowerError::Program(error) => error.into(),
+            LowerError::Mlx(ref inner) if inner.is_out_of_memory() => out_of_memory(&error.to_string()),
+            LowerError::Mlx(_) => Error::new(Code::Internal, error.to_string()),
+        }
     }
 }

@@ -18,8 +18,9 @@ use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
 use super::settings::{self, host_is_allowed};
 use super::timeline;
-use crate::lower::{self, Origin, Plan};
+use crate::lower;
 use crate::mlx::{self, Places};
+use crate::plan::{Origin, Plan};
 use crate::program::{Attribute, Attributes, ElementType, Function, Type, ValueId};
 use crate::{passes, proto, reader};
 

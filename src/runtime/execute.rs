@@ -20,8 +20,8 @@ use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
 use super::promise::Promise;
 use super::timeline;
-use crate::lower::{HostTransfers, Origin, with_host_transfers, with_step_observer};
 use crate::mlx::{self, Array, Arrays, Launch, Places, Reach, run_program};
+use crate::plan::{HostTransfers, Origin, with_host_transfers, with_step_observer};
 
 /// Which arguments a call gives away.
 type Donations = SmallVec<[bool; 16]>;

@@ -235,7 +235,7 @@ fn slice(operand: &TensorType, result: &TensorType, starts: &[i64], strides: &[i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::testing::{self, bytes, tensor};
+    use crate::program::testing::{self, bytes, tensor};
     use crate::program::{Binary, CompareType, Direction, Type, Unary};
 
     use ElementType::{Bool, F32, I32, U32};
@@ -243,7 +243,7 @@ mod tests {
     /// Edge values of a type, as many for each type, as bytes.
     fn edges(element: ElementType, shift: usize) -> Vec<u8> {
         const COUNT: usize = 13;
-        fn turned<T: Copy + crate::mlx::Scalar>(values: [T; COUNT], shift: usize) -> Vec<u8> {
+        fn turned<T: testing::Number>(values: [T; COUNT], shift: usize) -> Vec<u8> {
             bytes(&(0..COUNT).map(|index| values[(index * (shift + 1)) % COUNT]).collect::<Vec<_>>())
         }
         match element {

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::apart;
 use super::error::{Code, Error};
-use crate::lower::HostTransfers;
 use crate::mlx::interpreter;
+use crate::plan::HostTransfers;
 
 /// How long a signal may wait.
 pub(super) const PATIENCE: Duration = Duration::from_millis(50);

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::error::{Code, Error};
-use crate::lower::{Footprint, Origin, describe};
 use crate::mlx::Capabilities;
+use crate::plan::{Footprint, Origin};
+use crate::program::describe;
 use crate::program::{Block, Function, OpKind, Type, ValueId};
 
 /// What one array may take, in bytes.

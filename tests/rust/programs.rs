@@ -41,7 +41,7 @@ fn every_program_compiles_or_is_refused_by_name() {
 fn compile(bytes: &[u8]) -> Result<(), String> {
     let mut program = jax_mps::stablehlo::read(bytes).map_err(|error| error.to_string())?;
     jax_mps::program::verify::verify(&program).map_err(|error| error.to_string())?;
-    jax_mps::passes::run(&mut program, |_, _, _| {}).map_err(|error| error.to_string())?;
+    jax_mps::passes::run(&mut program, &Default::default(), |_, _, _| {}).map_err(|error| error.to_string())?;
     let main = program.main().ok_or("no main")?;
     for backend in [Backend::Cpu, Backend::Metal, Backend::Cuda] {
         jax_mps::lower::compile(&program, main, backend.capabilities(false)).map_err(|error| error.to_string())?;

@@ -1,8 +1,9 @@
 //! The product of matrices in every element type: `[batch…, m, k] × [batch…, k, n]`.
 #![forbid(unsafe_code)]
 
-use crate::lower::{Context, LowerError, Placement, complex, storage};
+use crate::lower::{Context, LowerError, complex, storage};
 use crate::mlx::{self, Array, Dtype, Stream};
+use crate::plan::Placement;
 use crate::program::{DotAlgorithm, ElementType, Op};
 
 /// Sizes of a batched product of matrices.

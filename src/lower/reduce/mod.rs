@@ -5,7 +5,7 @@ pub mod host;
 pub mod native;
 
 use super::combiner::{self, ArgExtremum, Combiner};
-use super::{Context, LowerError, Lowered, Region, Row, origin, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Region, Row, matchers, shape_i32, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Block, ElementType, Op, OpKind, ValueId};
 
@@ -227,7 +227,7 @@ pub fn init_is_identity(
     combiner: Combiner,
     element: ElementType,
 ) -> bool {
-    origin::splat(context, op.operands[op.operands.len() / 2 + index])
+    matchers::splat(context, op.operands[op.operands.len() / 2 + index])
         .is_some_and(|bytes| combiner.is_identity(element, bytes))
 }
 
@@ -244,7 +244,7 @@ fn arg_extremum(
     if value.is_complex() || value.is_small_float() || !index.is_integer() || index.is_small_integer() {
         return Ok(None);
     }
-    if !origin::counts_along(context, op.operands[1], i64::from(axis)) {
+    if !matchers::counts_along(context, op.operands[1], i64::from(axis)) {
         return Ok(None);
     }
     let index_dtype = storage(index).ok_or_else(|| context.unsupported(op, "its index type has no storage"))?;
@@ -272,7 +272,7 @@ fn arg_extremum(
         }
         Ok(smallvec::smallvec![extreme, mlx::astype(&index, index_dtype, stream)?])
     };
-    let zero_index = origin::splat(context, op.operands[3]).is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0));
+    let zero_index = matchers::splat(context, op.operands[3]).is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0));
     if zero_index && init_is_identity(context, op, 0, combiner, value) {
         return Ok(Some(Lowered::new(best)));
     }

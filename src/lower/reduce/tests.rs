@@ -1,19 +1,18 @@
 //! Reductions against results worked out by hand (XLA:CPU gives the same).
 #![forbid(unsafe_code)]
 
-use super::super::testing::{Builder, bytes, f32s, i32s, tensor};
-use crate::mlx::Scalar;
+use super::super::testing::{Builder, Number, bytes, f32s, i32s, tensor};
 use crate::program::{Binary, CompareType, Direction, ElementType, Literal, OpKind, TensorType, ValueId};
 use half::bf16;
 
-fn constant<T: Scalar>(builder: &mut Builder, element: ElementType, value: T) -> ValueId {
+fn constant<T: Number>(builder: &mut Builder, element: ElementType, value: T) -> ValueId {
     let ty = TensorType::new(element, []);
-    let literal = Literal { ty: ty.clone(), data: value.bytes().as_ref().to_vec(), splat: true };
+    let literal = Literal { ty: ty.clone(), data: value.bytes(), splat: true };
     builder.op(OpKind::Constant(literal), &[], vec![crate::program::Type::Tensor(ty)], vec![])[0]
 }
 
 /// Reduces one operand with one binary op and an init value.
-fn reduce<T: Scalar, I: Scalar>(
+fn reduce<T: Number, I: Number>(
     kind: Binary,
     element: ElementType,
     shape: &[i64],

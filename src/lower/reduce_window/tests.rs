@@ -1,8 +1,7 @@
 //! Windows over seven numbers, and the gradient of max pooling.
 #![forbid(unsafe_code)]
 
-use super::super::testing::{Builder, bytes, f32s, i32s, tensor};
-use crate::mlx::Scalar;
+use super::super::testing::{Builder, Number, bytes, f32s, i32s, tensor};
 use crate::program::{
     Binary, Block, CompareType, Direction, ElementType, OpKind, ReduceWindow, SelectAndScatter, ValueId,
 };
@@ -18,7 +17,7 @@ struct Window {
 
 const WINDOW: Window = Window { size: 3, stride: 1, base: 1, dilation: 1, padding: (0, 0) };
 
-fn run<T: Scalar>(
+fn run<T: Number>(
     element: ElementType,
     data: &[T],
     init: T,
@@ -47,7 +46,7 @@ fn run<T: Scalar>(
     builder.run(&results, &[bytes(data), bytes(&[init])]).unwrap().remove(0)
 }
 
-fn binary<T: Scalar>(kind: Binary, element: ElementType, data: &[T], init: T, window: &Window) -> Vec<u8> {
+fn binary<T: Number>(kind: Binary, element: ElementType, data: &[T], init: T, window: &Window) -> Vec<u8> {
     run(element, data, init, window, |builder| builder.reducer(OpKind::Binary(kind), element))
 }
 

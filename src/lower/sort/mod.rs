@@ -6,7 +6,7 @@ mod network;
 #[cfg(test)]
 mod tests;
 
-use super::{Context, LowerError, Lowered, Row, origin, storage};
+use super::{Context, LowerError, Lowered, Row, matchers, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Op, OpKind};
 
@@ -51,8 +51,9 @@ fn sort(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let mut counts = Vec::new();
     for index in 0..count {
         let element = context.operand(op, index)?.element;
-        let counting =
-            element.is_integer() && element.bits() >= 32 && origin::counts_along(context, op.operands[index], counted);
+        let counting = element.is_integer()
+            && element.bits() >= 32
+            && matchers::counts_along(context, op.operands[index], counted);
         counts.push(if counting { storage(element) } else { None });
     }
     let nested = order.region().cloned();

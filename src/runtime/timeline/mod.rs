@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use super::completion::Completion;
 use super::error::Error;
-use crate::lower::{HostTransfers, Placement, Step, StepObserver};
 use crate::mlx::{self, Array, Stream};
+use crate::plan::{HostTransfers, Placement, Step, StepObserver};
 pub use profiler::Profiler;
 use recording::{Line, What};
 

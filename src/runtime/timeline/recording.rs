@@ -8,8 +8,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::error::{Code, Error};
 use super::{ASKED, PROFILE};
-use crate::lower::Origin;
 use crate::mlx::thread_number;
+use crate::plan::Origin;
 
 /// Events that are kept, at some 60 bytes each; what follows is counted. Viewers show as many.
 const MOST_EVENTS: usize = 1_000_000;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use prost::Message;
 
 use super::recording::{Event, Line, Recording, What};
-use crate::lower::Origin;
+use crate::plan::Origin;
 use crate::proto::profile::{XEvent, XEventMetadata, XLine, XPlane, XSpace, XStat, XStatMetadata, x_event, x_stat};
 
 /// Where an accelerator's runtime tells of threads of the host. xla adds its lines to those of `/host:CPU`, to the same one

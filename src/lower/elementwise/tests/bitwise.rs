@@ -31,7 +31,7 @@ fn shifts_of_small_integers() {
 
 #[test]
 fn counts_bits_of_every_width() {
-    fn check<T: crate::mlx::Scalar + crate::lower::testing::Number + PartialEq + std::fmt::Debug>(
+    fn check<T: crate::lower::testing::Number + PartialEq + std::fmt::Debug>(
         element: crate::program::ElementType,
         input: &[T],
         ones: &[T],

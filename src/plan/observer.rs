@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::plan::Step;
+use super::steps::Step;
 use crate::mlx::{self, Array, Stream};
 
 /// Watches the steps of the runs of one thread, those of regions among them.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::plan::{Origin, Output, Plan, Slot};
+use super::steps::{Origin, Output, Plan, Slot};
 
 /// What a plan takes.
 #[derive(Clone, Default)]
@@ -70,25 +70,29 @@ fn bytes((_, dtype, shape): &Output) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compile;
-    use super::super::testing::{Builder, tensor};
-    use crate::mlx::Backend;
-    use crate::program::ElementType::F32;
-    use crate::program::{Binary, OpKind, Program};
+    use super::super::{Placement, Step};
+    use super::*;
+    use crate::mlx::Dtype;
+
+    fn step(name: &str, input: Slot, shape: &[i32]) -> Step {
+        Step {
+            origin: Arc::new(Origin { name: name.to_owned(), location: Default::default() }),
+            kernel: Box::new(|_, _| unreachable!("the plan is not run")),
+            placement: Placement::Device,
+            inputs: smallvec::smallvec![input, input],
+            outputs: smallvec::smallvec![(input + 1, Dtype::Float32, Some(shape.into()))],
+            free: Box::new([input]),
+            nested: vec![],
+            blocking: false,
+            is_view: name == "stablehlo.broadcast_in_dim",
+        }
+    }
 
     #[test]
     fn what_is_dead_gives_its_memory_back() {
-        let mut builder = Builder::default();
-        let ty = tensor(F32, &[100]);
-        let mut value = builder.argument(ty.clone());
-        for _ in 0..5 {
-            value = builder.op(OpKind::Binary(Binary::Add), &[value, value], vec![ty.clone()], vec![])[0];
-        }
-        let wide = OpKind::BroadcastInDim { broadcast_dimensions: vec![1] };
-        value = builder.op(wide, &[value], vec![tensor(F32, &[1000, 100])], vec![])[0];
-        builder.function.body.results = vec![value];
-        let program = Program { functions: vec![builder.function], ..Default::default() };
-        let plan = compile(&program, &program.functions[0], Backend::Cpu.capabilities(false)).unwrap();
+        let mut steps: Vec<Step> = (0..5).map(|slot| step("stablehlo.add", slot, &[100])).collect();
+        steps.push(step("stablehlo.broadcast_in_dim", 5, &[1000, 100]));
+        let plan = Plan { slots: 7, arguments: vec![0], steps, results: vec![6], ..Plan::default() };
         let footprint = plan.footprint();
         // The operand and the result of an addition.
         assert_eq!(footprint.temporary_bytes, 800);
