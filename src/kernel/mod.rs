@@ -5,6 +5,7 @@
 //! host. What a kernel cannot hold it refuses, and MLX computes it.
 
 pub mod build;
+pub mod cost;
 mod ir;
 pub mod native;
 

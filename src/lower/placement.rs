@@ -20,7 +20,7 @@ fn placement(element: ElementType, backend: Backend) -> Placement {
     let (mut builder, results) = sum(element);
     builder.function.body.results = results;
     let program = Program { functions: vec![builder.function], ..Default::default() };
-    let plan = compile(&program, &program.functions[0], backend.capabilities(true)).unwrap();
+    let plan = compile(&program, &program.functions[0], backend.capabilities(true), Default::default()).unwrap();
     plan.steps[0].placement
 }
 

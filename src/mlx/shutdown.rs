@@ -16,6 +16,11 @@ pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
+/// What [`requested`] looks at.
+pub fn flag() -> &'static AtomicBool {
+    &REQUESTED
+}
+
 /// Calls the function when the process ends, after [`requested`] has become true and before the static objects of
 /// libraries loaded before this call are destroyed.
 pub fn at_exit(function: extern "C" fn()) {

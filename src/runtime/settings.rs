@@ -3,6 +3,7 @@
 
 use super::error::{Code, Error};
 use super::{capture, dump, timeline};
+use crate::kernel::cost::Place;
 use crate::mlx::{self, Backend};
 use crate::passes::Choice;
 use crate::reader;
@@ -11,6 +12,8 @@ use crate::reader;
 const HOST: &str = "JAX_MPS_HOST";
 /// Passes of the compiler that are left out.
 const PASSES: &str = "JAX_MPS_PASSES";
+/// Where programs run.
+const PLACE: &str = "JAX_MPS_PLACE";
 
 /// The text of a variable, None for an empty one too. What is no Unicode becomes a text that nothing expects.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -35,6 +38,19 @@ pub(super) fn host_is_allowed() -> Result<bool, Error> {
     }
 }
 
+/// Where programs run: `device` and `host` in place of what costs less.
+///
+/// # Errors
+/// INVALID_ARGUMENT for values that the variable cannot have.
+pub(super) fn place() -> Result<Place, Error> {
+    match variable(PLACE).as_deref() {
+        None | Some("auto") => Ok(Place::Auto),
+        Some("device") => Ok(Place::Device),
+        Some("host") => Ok(Place::Host),
+        Some(other) => Err(unexpected(PLACE, "auto, device or host", other)),
+    }
+}
+
 /// Which passes run: `-name,-name` leaves some out.
 ///
 /// # Errors
@@ -52,6 +68,7 @@ pub(super) fn passes() -> Result<Choice, Error> {
 pub(super) fn check(backend: Backend) -> Result<(), Error> {
     host_is_allowed()?;
     passes()?;
+    place()?;
     reader::check().map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
     dump::check()?;
     timeline::open()?;

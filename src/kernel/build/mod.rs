@@ -12,6 +12,7 @@ mod uses;
 use std::collections::{HashMap, HashSet};
 
 use self::uses::Uses;
+use super::cost::Cost;
 use super::ir::{Buffer, BufferId, Kernel, NestBuilder, Node, NodeId, Place, Statement, Store};
 use crate::expression::{Scalar, Value};
 use crate::program::{Block, ElementType, Function, Op, OpKind, TensorType, ValueId};
@@ -62,8 +63,7 @@ pub(super) struct Lowering<'a> {
     open: Option<Open>,
     /// Buffers that are several values.
     shared: HashSet<BufferId>,
-    /// Steps times turns, as far as sizes say.
-    work: f64,
+    cost: Cost,
 }
 
 /// A kernel with what it costs.
@@ -71,8 +71,8 @@ pub(super) struct Lowering<'a> {
 pub struct Built {
     /// The kernel.
     pub kernel: Kernel,
-    /// Scalar operations of one run, loops of unknown length counted once.
-    pub work: f64,
+    /// What it costs, and what it would through MLX.
+    pub cost: Cost,
 }
 
 /// The kernel of a whole function: its arguments are the inputs, its results the outputs.
@@ -85,12 +85,19 @@ pub fn program(function: &Function) -> std::result::Result<Built, String> {
     lowering.finish(outcome)
 }
 
-/// The kernel of one op with regions: its operands and then the captured values are the inputs, its results the outputs.
+/// The kernel of one op with regions: its operands and then the captured values are the inputs, its results the outputs;
+/// `constants` are ops of outside that it uses.
 ///
 /// # Errors
 /// As [`program`].
-pub fn operation(function: &Function, op: &Op, captured: &[ValueId]) -> std::result::Result<Built, String> {
-    let block = Block { arguments: Vec::new(), ops: vec![op.clone()], results: op.results.clone() };
+pub fn operation(
+    function: &Function,
+    op: &Op,
+    constants: &[Op],
+    captured: &[ValueId],
+) -> std::result::Result<Built, String> {
+    let ops = constants.iter().chain([op]).cloned().collect();
+    let block = Block { arguments: Vec::new(), ops, results: op.results.clone() };
     let inputs: Vec<ValueId> = op.operands.iter().chain(captured).copied().collect();
     let mut lowering = Lowering::new(function, &block);
     let outcome = lowering.whole(&inputs, &block);
@@ -107,7 +114,7 @@ impl<'a> Lowering<'a> {
             statements: Vec::new(),
             open: None,
             shared: HashSet::new(),
-            work: 0.0,
+            cost: Cost::default(),
         }
     }
 
@@ -129,7 +136,7 @@ impl<'a> Lowering<'a> {
         }
         self.close();
         self.kernel.body = std::mem::take(&mut self.statements);
-        Ok(Built { kernel: self.kernel, work: self.work })
+        Ok(Built { kernel: self.kernel, cost: self.cost })
     }
 
     /// The type of a value, if kernels hold such.
@@ -196,7 +203,7 @@ impl<'a> Lowering<'a> {
                     nest.dimensions[range.start as usize..range.end as usize].iter().map(|&size| size as f64).product()
                 }
             };
-            self.work += outer * turns * elements::cost(&step.node);
+            self.cost.steps += outer * turns * elements::cost(&step.node);
         }
         self.statements.push(Statement::Nest(nest));
     }
@@ -210,6 +217,12 @@ impl<'a> Lowering<'a> {
     }
 
     fn op(&mut self, op: &'a Op) -> Result<()> {
+        if !elements::is_free(&op.kind) {
+            self.cost.nodes += 1.0;
+            for &result in &op.results {
+                self.cost.elements += self.tensor(result)?.elements() as f64;
+            }
+        }
         if op.has_side_effect() {
             return refused(format!("{} has side effects", op.kind.name()));
         }
@@ -280,7 +293,7 @@ impl<'a> Lowering<'a> {
                     return self.make_in(value, to);
                 }
                 self.close();
-                self.work += self.tensor(value)?.elements() as f64 * 0.25;
+                self.cost.steps += self.tensor(value)?.elements() as f64 * 0.25;
                 self.statements.push(Statement::Copy { from, to });
                 Ok(())
             }
