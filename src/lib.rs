@@ -3,6 +3,9 @@
 //! Data flows one way, and each layer knows only the next one's types:
 //! `pjrt` → `stablehlo` (or `mlir`) → `program` → `passes` → `lower` → `plan` → `mlx`, driven by `runtime`.
 
+#[macro_use]
+mod enumeration;
+
 pub mod expression;
 pub mod kernel;
 pub mod lower;

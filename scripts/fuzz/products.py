@@ -68,7 +68,9 @@ def convolution(b: Builder) -> None:
     x = b.value((dtype,), shape=tuple(of[c] for c in x_spec))
     k = b.value((dtype,), shape=tuple(ok[c] for c in k_spec))
     strides = tuple(b.choice((1, 1, 2, 3)) for _ in range(spatial))
-    padding = [(b.integer(-1, 3), b.integer(-1, 3)) for _ in range(spatial)]
+    # XLA:CPU reads beside the operand where strides meet negative padding: a window of ones and zeros sums to 10 for 6.
+    least = -1 if max(strides, default=1) == 1 else 0
+    padding = [(b.integer(least, 3), b.integer(least, 3)) for _ in range(spatial)]
     if b.chance(0.3):
         padding = b.choice(("'SAME'", "'VALID'"))
     dilation = [tuple(b.choice((1, 1, 1, 2)) for _ in range(spatial)) for _ in range(2)]

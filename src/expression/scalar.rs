@@ -5,48 +5,31 @@ use std::fmt;
 
 use crate::program::ElementType;
 
-/// How elements lie in memory, and are computed with. Integers of under 8 bits are sign- or zero-extended to a byte, floats
-/// of 8 bits or fewer are their bits in a byte.
-#[expect(missing_docs, reason = "the variants are the usual names")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scalar {
-    Bool,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    F16,
-    BF16,
-    F32,
-    F64,
-    C64,
-    C128,
+enumeration! {
+    /// How elements lie in memory, and are computed with. Integers of under 8 bits are sign- or zero-extended to a byte,
+    /// floats of 8 bits or fewer are their bits in a byte. Beside each, its size in bytes.
+    #[expect(missing_docs, reason = "the variants are the usual names")]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Scalar: usize {
+        Bool: 1,
+        I8: 1,
+        I16: 2,
+        I32: 4,
+        I64: 8,
+        U8: 1,
+        U16: 2,
+        U32: 4,
+        U64: 8,
+        F16: 2,
+        BF16: 2,
+        F32: 4,
+        F64: 8,
+        C64: 8,
+        C128: 16,
+    }
 }
 
 impl Scalar {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::Bool,
-        Self::I8,
-        Self::I16,
-        Self::I32,
-        Self::I64,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::F16,
-        Self::BF16,
-        Self::F32,
-        Self::F64,
-        Self::C64,
-        Self::C128,
-    ];
-
     /// What elements of a type are stored as; None for tf32, which only names a precision.
     pub fn of(element: ElementType) -> Option<Self> {
         use ElementType as E;
@@ -57,20 +40,11 @@ impl Scalar {
             E::I32 => Self::I32,
             E::I64 => Self::I64,
             E::U2 | E::U4 | E::U8 => Self::U8,
+            E::F4E2M1FN | E::F6E2M3FN | E::F6E3M2FN | E::F8E3M4 | E::F8E4M3 | E::F8E4M3B11FNUZ => Self::U8,
+            E::F8E4M3FN | E::F8E4M3FNUZ | E::F8E5M2 | E::F8E5M2FNUZ | E::F8E8M0FNU => Self::U8,
             E::U16 => Self::U16,
             E::U32 => Self::U32,
             E::U64 => Self::U64,
-            E::F4E2M1FN
-            | E::F6E2M3FN
-            | E::F6E3M2FN
-            | E::F8E3M4
-            | E::F8E4M3
-            | E::F8E4M3B11FNUZ
-            | E::F8E4M3FN
-            | E::F8E4M3FNUZ
-            | E::F8E5M2
-            | E::F8E5M2FNUZ
-            | E::F8E8M0FNU => Self::U8,
             E::BF16 => Self::BF16,
             E::F16 => Self::F16,
             E::F32 => Self::F32,
@@ -83,13 +57,7 @@ impl Scalar {
 
     /// Size in bytes.
     pub fn bytes(self) -> usize {
-        match self {
-            Self::Bool | Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
-            Self::I32 | Self::U32 | Self::F32 => 4,
-            Self::I64 | Self::U64 | Self::F64 | Self::C64 => 8,
-            Self::C128 => 16,
-        }
+        self.row()
     }
 
     /// Size in bits.

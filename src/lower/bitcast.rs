@@ -1,8 +1,7 @@
 //! bitcast_convert between types of different sizes, which changes the shape.
 #![forbid(unsafe_code)]
 
-use super::elementwise::expression;
-use super::expression::{Elementwise, lowered};
+use super::expression::{Elementwise, expression, lowered};
 use super::{Context, LowerError, Lowered, shape_i32, storage};
 use crate::expression::convert::{extended, unextended, width};
 use crate::expression::{Expression, Known, Scalar, elementwise};

@@ -15,7 +15,7 @@ use super::table::{REFUSED, row};
 use crate::kernel::cost::Place;
 use crate::mlx::{Capabilities, Dtype};
 use crate::plan::{Origin, Placement, Plan, Slot, Step};
-use crate::program::{Block, CompileError, ElementType, Function, Literal, Op, OpKind, Program, Type, ValueId};
+use crate::program::{Block, CompileError, Function, Literal, Op, OpKind, Program, Type, ValueId};
 
 /// Compiles the entry function for a backend.
 ///
@@ -203,15 +203,13 @@ impl Builder<'_> {
             }
             return Ok(());
         }
+        let on_host = context.is_for_the_host(op);
         let lowered = (row.lower)(&mut context, op)?;
         let captures = context.captures;
         let mut inputs = SmallVec::new();
         for &operand in op.operands.iter().chain(&captures) {
             inputs.push(self.slot(operand)?);
         }
-        let touches_f64 = op.operands.iter().chain(&op.results).any(|&value| {
-            matches!(self.function.ty(value), Type::Tensor(tensor) if matches!(tensor.element, ElementType::F64 | ElementType::C128))
-        });
         let outputs = op
             .results
             .iter()
@@ -222,7 +220,7 @@ impl Builder<'_> {
             origin: Arc::new(Origin { name: op.kind.full_name(), location: op.location.clone() }),
             kernel: lowered.kernel,
             placement: match lowered.placement {
-                Placement::Device if touches_f64 && !self.capabilities.float64 => Placement::Cpu,
+                Placement::Device if on_host => Placement::Cpu,
                 placement => placement,
             },
             inputs,

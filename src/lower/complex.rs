@@ -79,7 +79,7 @@ pub fn product(a: &Array, axes: &[i32], stream: Stream) -> mlx::Result<Array> {
     if stream.capabilities().plain_complex {
         return mlx::prod_axes(a, axes, false, stream);
     }
-    let (rows, kept) = super::reduce::rows(a, axes, stream)?;
+    let (rows, kept) = super::axes::rows(a, axes, stream)?;
     let columns = mlx::transpose(&rows, &[1, 0], stream)?;
     mlx::reshape(&mlx::complex_products(&columns, false, stream)?, &kept, stream)
 }
@@ -95,7 +95,7 @@ pub fn cumulative_product(a: &Array, axis: i32, reverse: bool, stream: Stream) -
     let last = a.rank() as i32 - 1;
     let mut order: Vec<i32> = (0..=last).collect();
     order.swap(axis as usize, last as usize);
-    let turn = |a: &Array| if reverse { super::sort::reversed(a, last, stream) } else { Ok(a.clone()) };
+    let turn = |a: &Array| if reverse { super::axes::reversed(a, last, stream) } else { Ok(a.clone()) };
     let rows = turn(&mlx::transpose(a, &order, stream)?)?;
     mlx::transpose(&turn(&mlx::complex_products(&rows, true, stream)?)?, &order, stream)
 }

@@ -8,12 +8,14 @@ mod phases;
 #[cfg(test)]
 mod tests;
 mod windows;
+mod zeros;
 
 use self::depthwise::Depthwise;
 use self::geometry::Geometry;
 use self::library::{Library, Runs};
 use self::phases::Phases;
 use self::windows::Windows;
+use self::zeros::Zeros;
 use super::dot_general::product::{Extent, MatrixProduct};
 use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
 use crate::mlx::{self, Backend, Dtype, NativeConvolution};
@@ -44,6 +46,7 @@ fn lower(context: &Context<'_>, op: &Op, native: NativeConvolution) -> Result<Lo
         return Err(context.invalid(op, "attributes of convolution are missing"));
     };
     let (lhs, kernel, result) = (context.operand(op, 0)?, context.operand(op, 1)?, context.result(op, 0)?);
+    let types = [lhs, kernel, result];
     let geometry = Geometry::new(context, op, attributes)?;
     for size in lhs.shape.iter().copied().chain(geometry.spatial.iter().map(|spatial| spatial.padded())) {
         shape_i32(&[size])?;
@@ -60,7 +63,11 @@ fn lower(context: &Context<'_>, op: &Op, native: NativeConvolution) -> Result<Lo
     let dtype = storage(result.element).expect("checked with the product");
     if result.elements() == 0 || lhs.elements() == 0 || geometry.only_padding() {
         let shape = shape_i32(&result.shape)?;
-        return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, dtype, stream)));
+        let zeros = Zeros::new(&geometry, attributes, types, true).filter(|_| lhs.elements() > 0);
+        return Ok(Lowered::one(move |inputs, stream| {
+            let result = mlx::zeros(&shape, dtype, stream)?;
+            Zeros::amend(zeros.as_ref(), result, inputs, stream)
+        }));
     }
     let placement = product.placement();
     let computes = if placement == Placement::Cpu { Backend::Cpu.capabilities(false) } else { context.capabilities };
@@ -82,6 +89,7 @@ fn lower(context: &Context<'_>, op: &Op, native: NativeConvolution) -> Result<Lo
         NativeConvolution::WherePlanned => library.map(Library::where_it_runs),
         NativeConvolution::Never | NativeConvolution::Always => library,
     };
+    let zeros = Zeros::new(&geometry, attributes, types, matches!(form, Form::Phases(_)));
     let lowered = Lowered::one(move |inputs, stream| {
         if let Some(library) = &library {
             let runs = library.runs(stream)?;
@@ -91,11 +99,12 @@ fn lower(context: &Context<'_>, op: &Op, native: NativeConvolution) -> Result<Lo
                 return mlx::astype(&library.call(runs, &lhs, &kernel, stream)?, dtype, stream);
             }
         }
-        match &form {
+        let result = match &form {
             Form::Depthwise(depthwise) => depthwise.call(&product, inputs[0], inputs[1], stream),
             Form::Phases(phases) => phases.call(&product, inputs[0], inputs[1], stream),
             Form::Windows(windows) => windows.call(&product, inputs[0], inputs[1], stream),
-        }
+        }?;
+        Zeros::amend(zeros.as_ref(), result, inputs, stream)
     });
     Ok(if placement == Placement::Cpu { lowered.on_cpu() } else { lowered })
 }

@@ -4,8 +4,7 @@
 pub(super) mod product;
 
 use self::product::{Extent, MatrixProduct, swap_last};
-use super::elementwise::expression;
-use super::expression::Elementwise;
+use super::expression::{Elementwise, expression};
 use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
 use crate::expression::convert::convert;
 use crate::mlx::{self, Array, Stream};

@@ -5,9 +5,19 @@ use smallvec::SmallVec;
 
 use super::{LowerError, Lowered, complex};
 use crate::expression::small_types::value as small_float;
-use crate::expression::{Binary, Expression, Node, NodeId, Scalar, Target, Unary, Value};
+use crate::expression::{Binary, Expression, Node, NodeId, Scalar, Target, Term, Unary, Value};
 use crate::mlx::{self, Array, Arrays, Backend, Capabilities, Dtype, Stream};
 use crate::program::{Direction, ElementType};
+
+/// An expression of terms of some element types.
+pub fn expression<R: IntoIterator<Item = Term>>(
+    target: &Target,
+    elements: &[ElementType],
+    definition: impl FnOnce(&[Term]) -> R,
+) -> Option<Expression> {
+    let scalars = elements.iter().map(|&element| Scalar::of(element)).collect::<Option<Vec<Scalar>>>()?;
+    Some(Expression::define(target, &scalars, definition))
+}
 
 /// What a backend of MLX computes by itself.
 pub fn target(capabilities: &Capabilities) -> Target {

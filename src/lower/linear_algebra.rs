@@ -1,6 +1,6 @@
-//! Linear algebra, on the host's processor. Decompositions are LAPACK's; cholesky and triangular_solve are our own:
-//! MLX's Cholesky does not tell when it fails, its triangular solver multiplies by an inverse, and neither knows complex
-//! numbers.
+//! Linear algebra, on the host's processor. Decompositions are LAPACK's; cholesky and triangular_solve are LAPACK's and
+//! BLAS's where that is no slower than our own loops. MLX's Cholesky does not tell when it fails, its triangular solver
+//! multiplies by an inverse, and neither knows complex numbers.
 #![forbid(unsafe_code)]
 
 mod factor;
@@ -14,9 +14,12 @@ mod tridiagonal;
 
 use std::sync::Arc;
 
-use self::factor::{System, cholesky, solve_triangular, transpose};
-use self::field::{Complex, Field, read, write};
+use mlx_lapack::Complex;
+
+use self::factor::{System, factor, solve};
+use self::field::Field;
 pub(super) use self::lapack::lapack;
+use self::matrices::{read_vector, write_vector};
 pub(super) use self::permutation::permutation;
 use super::{Context, LowerError, Lowered, Row, shape_i32, storage};
 use crate::mlx::{self, Array, Dtype, HostFunction};
@@ -109,31 +112,23 @@ fn lower_cholesky(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerEr
     if rows != columns || operand.shape != result.shape {
         return Err(context.invalid(op, "square matrices expected, and as many results"));
     }
-    fn each<T: Field>(n: usize, lower: bool) -> Arc<HostFunction> {
+    fn each<T: Field>(n: usize, lower: bool, tuned: bool) -> Arc<HostFunction> {
         Arc::new(move |inputs, outputs| {
             let bytes = n * n * T::BYTES;
             for (input, output) in inputs[0].chunks_exact(bytes).zip(outputs[0].chunks_exact_mut(bytes)) {
-                let mut a: Vec<T> = read(input);
-                if !lower {
-                    // U of A = Uᴴ U is the conjugate transpose of L, made from the conjugates of the upper triangle.
-                    a = transpose(&a, n, n);
-                    a.iter_mut().for_each(|element| *element = element.conjugate());
-                }
-                cholesky(&mut a, n);
-                if !lower {
-                    a = transpose(&a, n, n);
-                    a.iter_mut().for_each(|element| *element = element.conjugate());
-                }
-                write(&a, output);
+                let mut a: Vec<T> = read_vector(input);
+                factor(&mut a, n, lower, tuned);
+                write_vector(&a, output);
             }
             Ok(())
         })
     }
+    let tuned = context.capabilities.tuned_lapack;
     let dtype = computed_in(context, op, operand.element)?;
     let function = match dtype {
-        Dtype::Float64 => each::<f64>(rows, lower),
-        Dtype::Complex64 => each::<Complex>(rows, lower),
-        _ => each::<f32>(rows, lower),
+        Dtype::Float64 => each::<f64>(rows, lower, tuned),
+        Dtype::Complex64 => each::<Complex<f32>>(rows, lower, tuned),
+        _ => each::<f32>(rows, lower, tuned),
     };
     on_host(context, op, dtype, function, result)
 }
@@ -164,21 +159,23 @@ fn lower_triangular_solve(context: &mut Context<'_>, op: &Op) -> Result<Lowered,
     if transpose_a == Transpose::Invalid {
         return Err(context.invalid(op, "transpose_a is not set"));
     }
-    fn each<T: Field>(system: System, n: usize, size: (usize, usize)) -> Arc<HostFunction> {
+    fn each<T: Field>(system: System, n: usize, size: (usize, usize), tuned: bool) -> Arc<HostFunction> {
         Arc::new(move |inputs, outputs| {
             let (a_bytes, b_bytes) = (n * n * T::BYTES, size.0 * size.1 * T::BYTES);
             let matrices = inputs[0].chunks_exact(a_bytes).zip(inputs[1].chunks_exact(b_bytes));
             for ((a, b), output) in matrices.zip(outputs[0].chunks_exact_mut(b_bytes)) {
-                write(&solve_triangular::<T>(system, &read::<T>(a), &read::<T>(b), n, size), output);
+                let x = solve::<T>(system, &read_vector(a), &read_vector(b), n, size, tuned);
+                write_vector(&x, output);
             }
             Ok(())
         })
     }
+    let (size, tuned) = ((rows, columns), context.capabilities.tuned_lapack);
     let dtype = computed_in(context, op, a.element)?;
     let function = match dtype {
-        Dtype::Float64 => each::<f64>(system, n, (rows, columns)),
-        Dtype::Complex64 => each::<Complex>(system, n, (rows, columns)),
-        _ => each::<f32>(system, n, (rows, columns)),
+        Dtype::Float64 => each::<f64>(system, n, size, tuned),
+        Dtype::Complex64 => each::<Complex<f32>>(system, n, size, tuned),
+        _ => each::<f32>(system, n, size, tuned),
     };
     on_host(context, op, dtype, function, result)
 }

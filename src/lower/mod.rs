@@ -4,8 +4,10 @@
 //! compile time; what a kernel does per call is a handful of MLX calls with ready parameters.
 #![forbid(unsafe_code)]
 
+mod axes;
 mod batch_norm;
 mod bitcast;
+mod chooser;
 mod collectives;
 mod combiner;
 mod compile;

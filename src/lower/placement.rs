@@ -34,6 +34,21 @@ fn doubles_leave_gpus_only() {
 }
 
 #[test]
+fn arrays_of_many_dimensions_leave_cuda() {
+    let placed = |rank: usize, backend: Backend| {
+        let mut builder = Builder::default();
+        let ty = tensor(ElementType::F32, &vec![1; rank]);
+        let a = builder.argument(ty.clone());
+        builder.function.body.results = builder.op(OpKind::Binary(Binary::Add), &[a, a], vec![ty], vec![]);
+        let program = Program { functions: vec![builder.function], ..Default::default() };
+        compile(&program, &program.functions[0], backend.capabilities(true), Default::default()).unwrap().steps[0].placement
+    };
+    assert_eq!(placed(10, Backend::Cuda), Placement::Device);
+    assert_eq!(placed(11, Backend::Cuda), Placement::Cpu);
+    assert_eq!(placed(11, Backend::Metal), Placement::Device);
+}
+
+#[test]
 fn what_left_the_gpu_is_computed() {
     let (builder, results) = sum(ElementType::F64);
     let outcome = builder.run_as(Backend::Metal, &results, &[bytes(&[1f64, 2.5, -4.])]).unwrap();

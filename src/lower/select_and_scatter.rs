@@ -6,7 +6,7 @@ use super::reduce::{Combine, call};
 use super::reduce_window::padding;
 use super::reduce_window::windows::{Dimension, Windows};
 use super::scatter::generic;
-use super::{Context, LowerError, Lowered, Row, shape_i32};
+use super::{Context, LowerError, Lowered, Row, chooser, shape_i32};
 use crate::mlx::{self, Array, Arrays, Dtype, ScatterMode, Stream};
 use crate::program::{Op, OpKind};
 
@@ -17,8 +17,8 @@ pub static ROWS: &[Row] = &[Row {
     lower: select_and_scatter,
 }];
 
-/// Windows of up to this many elements are gone through in order, as XLA:CPU does; in wider ones the order of
-/// comparisons is a tree, which only NaN can tell.
+/// Windows of up to this many elements are gone through in order, as XLA:CPU does; in wider ones the order is a tree,
+/// which other bodies than comparisons can tell.
 const LONGEST_FOLD: i64 = 64;
 
 fn select_and_scatter(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
@@ -65,6 +65,7 @@ fn select_and_scatter(context: &mut Context<'_>, op: &Op) -> Result<Lowered, Low
     let windows = Windows::new(&dimensions)?;
     let select = context.scalar_region(op, &op.regions[0])?;
     let select_body = select.clone();
+    let chooses = volume > LONGEST_FOLD && chooser::compares(context, &op.regions[0]);
     let element = operand.element;
     let adds = combiner::combiners(context, &op.regions[1]).as_deref() == Some(&[Combiner::Add])
         && super::reduce::native::supports(Combiner::Add, element)
@@ -76,12 +77,15 @@ fn select_and_scatter(context: &mut Context<'_>, op: &Op) -> Result<Lowered, Low
         let (operand, source, init) = (inputs[0], inputs[1], inputs[2]);
         let sink_scalar = Array::scalar(sink)?;
         let positions = mlx::reshape(&mlx::arange(sink, Dtype::Int32, stream)?, &shape, stream)?;
-        let rows: Arrays = smallvec::smallvec![
+        let mut rows: Arrays = smallvec::smallvec![
             pad(operand, &mlx::zeros(&[], operand.dtype(), stream)?, stream)?,
             pad(&positions, &sink_scalar, stream)?,
         ];
+        if chooses {
+            rows.push(chooser::flags(&rows[0], stream)?);
+        }
         // Elements with their positions; the sink's position marks padding, which is never selected.
-        let pick = |a: &[Array], b: &[Array]| {
+        let plain = |a: &[Array], b: &[Array]| {
             let keep = call(&select_body, &a[..1], &b[..1], inputs, stream)?.swap_remove(0);
             let keep = if gaps {
                 let a_there = mlx::not_equal(&a[1], &sink_scalar, stream)?;
@@ -92,6 +96,7 @@ fn select_and_scatter(context: &mut Context<'_>, op: &Op) -> Result<Lowered, Low
             };
             a.iter().zip(b).map(|(a, b)| mlx::select(&keep, a, b, stream)).collect()
         };
+        let pick = |a: &[Array], b: &[Array]| if chooses { chooser::combine(a, b, plain, stream) } else { plain(a, b) };
         let selected = if volume <= LONGEST_FOLD {
             fold(&windows, &rows, &pick, stream)?
         } else {

@@ -1,8 +1,7 @@
 //! Indices of the greatest or least elements, in XLA's order.
 #![forbid(unsafe_code)]
 
-use super::elementwise::expression;
-use super::expression::Elementwise;
+use super::expression::{Elementwise, expression};
 use super::{Context, LowerError};
 use crate::expression::Scalar;
 use crate::expression::arithmetic::total_order;

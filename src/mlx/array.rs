@@ -7,64 +7,40 @@ use mlx_sys::mlx_array;
 
 use super::error::{self, Result};
 
-/// MLX's element types.
-#[expect(missing_docs, reason = "the variants are MLX's dtype names")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dtype {
-    Bool,
-    Uint8,
-    Uint16,
-    Uint32,
-    Uint64,
-    Int8,
-    Int16,
-    Int32,
-    Int64,
-    Float16,
-    Float32,
-    Float64,
-    Bfloat16,
-    Complex64,
+enumeration! {
+    /// MLX's element types.
+    #[expect(missing_docs, reason = "the variants are MLX's dtype names")]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Dtype: (usize, mlx_sys::mlx_dtype) {
+        Bool: (1, mlx_sys::mlx_dtype__MLX_BOOL),
+        Uint8: (1, mlx_sys::mlx_dtype__MLX_UINT8),
+        Uint16: (2, mlx_sys::mlx_dtype__MLX_UINT16),
+        Uint32: (4, mlx_sys::mlx_dtype__MLX_UINT32),
+        Uint64: (8, mlx_sys::mlx_dtype__MLX_UINT64),
+        Int8: (1, mlx_sys::mlx_dtype__MLX_INT8),
+        Int16: (2, mlx_sys::mlx_dtype__MLX_INT16),
+        Int32: (4, mlx_sys::mlx_dtype__MLX_INT32),
+        Int64: (8, mlx_sys::mlx_dtype__MLX_INT64),
+        Float16: (2, mlx_sys::mlx_dtype__MLX_FLOAT16),
+        Float32: (4, mlx_sys::mlx_dtype__MLX_FLOAT32),
+        Float64: (8, mlx_sys::mlx_dtype__MLX_FLOAT64),
+        Bfloat16: (2, mlx_sys::mlx_dtype__MLX_BFLOAT16),
+        Complex64: (8, mlx_sys::mlx_dtype__MLX_COMPLEX64),
+    }
 }
 
 impl Dtype {
     /// Bytes of one element.
     pub fn size(self) -> usize {
-        use Dtype::*;
-        match self {
-            Bool | Uint8 | Int8 => 1,
-            Uint16 | Int16 | Float16 | Bfloat16 => 2,
-            Uint32 | Int32 | Float32 => 4,
-            Uint64 | Int64 | Float64 | Complex64 => 8,
-        }
+        self.row().0
     }
 
     pub(super) fn raw(self) -> mlx_sys::mlx_dtype {
-        use Dtype::*;
-        match self {
-            Bool => mlx_sys::mlx_dtype__MLX_BOOL,
-            Uint8 => mlx_sys::mlx_dtype__MLX_UINT8,
-            Uint16 => mlx_sys::mlx_dtype__MLX_UINT16,
-            Uint32 => mlx_sys::mlx_dtype__MLX_UINT32,
-            Uint64 => mlx_sys::mlx_dtype__MLX_UINT64,
-            Int8 => mlx_sys::mlx_dtype__MLX_INT8,
-            Int16 => mlx_sys::mlx_dtype__MLX_INT16,
-            Int32 => mlx_sys::mlx_dtype__MLX_INT32,
-            Int64 => mlx_sys::mlx_dtype__MLX_INT64,
-            Float16 => mlx_sys::mlx_dtype__MLX_FLOAT16,
-            Float32 => mlx_sys::mlx_dtype__MLX_FLOAT32,
-            Float64 => mlx_sys::mlx_dtype__MLX_FLOAT64,
-            Bfloat16 => mlx_sys::mlx_dtype__MLX_BFLOAT16,
-            Complex64 => mlx_sys::mlx_dtype__MLX_COMPLEX64,
-        }
+        self.row().1
     }
 
     fn from_raw(raw: mlx_sys::mlx_dtype) -> Self {
-        use Dtype::*;
-        [Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Float16, Float32, Float64, Bfloat16, Complex64]
-            .into_iter()
-            .find(|dtype| dtype.raw() == raw)
-            .expect("mlx has the fourteen dtypes listed")
+        Self::ALL.into_iter().find(|dtype| dtype.raw() == raw).expect("mlx has the fourteen dtypes listed")
     }
 }
 
@@ -118,7 +94,7 @@ impl Array {
     }
 
     /// Number of dimensions.
-    pub fn rank(&self) -> usize {
+    pub(crate) fn rank(&self) -> usize {
         self.shape().len()
     }
 
@@ -142,7 +118,7 @@ impl Array {
     ///
     /// # Errors
     /// When the array has not been evaluated.
-    pub fn is_row_contiguous(&self) -> Result<bool> {
+    pub(crate) fn is_row_contiguous(&self) -> Result<bool> {
         let mut answer = false;
         // SAFETY: the handle is valid, the flag is a local.
         error::check(unsafe { mlx_sys::_mlx_array_is_row_contiguous(&mut answer, self.raw()) })?;
@@ -154,11 +130,11 @@ impl Array {
     ///
     /// # Errors
     /// When there is no data.
-    pub fn place(&self) -> Result<Place> {
+    pub fn buffer_slice(&self) -> Result<BufferSlice> {
         let (mut allocation, mut offset) = (std::ptr::null(), 0);
         // SAFETY: the handle is valid, the other two are locals.
-        error::check(unsafe { mlx_sys::jax_mps_array_place(self.raw(), &mut allocation, &mut offset) })?;
-        Ok(Place { allocation: allocation.addr(), offset })
+        error::check(unsafe { mlx_sys::jax_mps_array_buffer_slice(self.raw(), &mut allocation, &mut offset) })?;
+        Ok(BufferSlice { allocation: allocation.addr(), offset })
     }
 
     /// Address of the first element for the host. The array must be one that the host may look at: see
@@ -212,13 +188,13 @@ impl fmt::Debug for Array {
 
 /// Where the elements of an array lie: an allocation of MLX's, and bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct BufferSlice {
     allocation: usize,
     offset: i64,
 }
 
-/// A set of places, made anew by each call: its hash is a fast one, since nobody outside chooses the addresses.
-pub type Places = rustc_hash::FxHashSet<Place>;
+/// A set of slices, made anew by each call: its hash is a fast one, since nobody outside chooses the addresses.
+pub type BufferSlices = rustc_hash::FxHashSet<BufferSlice>;
 
 /// Host types that become rank-0 arrays.
 pub trait Scalar: Copy {

@@ -47,7 +47,7 @@ mod system {
         unsafe { objc_autoreleasePoolPush() }
     }
 
-    pub fn pop(token: *mut c_void) {
+    pub(crate) fn pop(token: *mut c_void) {
         // SAFETY: the token of a push on this thread, whose inner pools have ended: they were locals of inner calls.
         unsafe { objc_autoreleasePoolPop(token) }
     }
@@ -61,7 +61,7 @@ mod system {
         std::ptr::null_mut()
     }
 
-    pub fn pop(_token: *mut c_void) {}
+    pub(crate) fn pop(_token: *mut c_void) {}
 }
 
 /// Counts, so that tests see where pools are.
@@ -79,7 +79,7 @@ mod system {
         std::ptr::without_provenance_mut(DEPTH.get())
     }
 
-    pub fn pop(token: *mut c_void) {
+    pub(crate) fn pop(token: *mut c_void) {
         assert_eq!(token.addr(), DEPTH.get(), "pools end in the reverse of their order");
         DEPTH.set(DEPTH.get() - 1);
     }
@@ -87,7 +87,7 @@ mod system {
 
 /// How many pools of this thread are open.
 #[cfg(test)]
-pub fn open_pools() -> usize {
+pub(crate) fn open_pools() -> usize {
     system::DEPTH.get()
 }
 

@@ -3,7 +3,22 @@
 #![forbid(unsafe_code)]
 
 use super::array::Dtype;
-use super::ops_shape::ScatterMode;
+use super::device::DeviceKind;
+
+/// How [`super::scatter`] combines an update with what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScatterMode {
+    /// Replaces; the order of duplicate indices is undefined on a GPU.
+    Set,
+    /// Adds.
+    Add,
+    /// Keeps the greater.
+    Max,
+    /// Keeps the lesser.
+    Min,
+    /// Multiplies.
+    Prod,
+}
 
 /// MLX's backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +71,7 @@ impl NativeConvolution {
 
     /// Whether MLX evaluates a convolution, as far as is known without its GPU. On CUDA (H200, MLX 0.32.4) gradients by the
     /// kernel of strided convolutions of f32 fail: to MLX these are convolutions by dilated windows as large as an image.
-    pub fn evaluates(self, dtype: Dtype, dimensions: impl IntoIterator<Item = ConvolvedDimension>) -> bool {
+    pub(crate) fn evaluates(self, dtype: Dtype, dimensions: impl IntoIterator<Item = ConvolvedDimension>) -> bool {
         let is_kernel_gradient = |each: &ConvolvedDimension| each.kernel_dilation > 1 && each.window > each.result;
         self != Self::WherePlanned
             || dimensions
@@ -74,12 +89,17 @@ pub struct Capabilities {
     pub float64: bool,
     /// Whether functions of the host run ([`super::host_call`]), and with them linear algebra.
     pub host_functions: bool,
+    /// Whether the LAPACK and BLAS of the host are tuned ones, as Accelerate's are. MLX's Linux wheels bring the reference:
+    /// its triangular solver takes 4 to 16 times as long as our own for matrices of 64 to 1,024 rows.
+    pub tuned_lapack: bool,
     /// Whether the host may read and write arrays in place between evaluations.
     pub host_visible_memory: bool,
     /// Whether the device reads memory of the host that MLX did not allocate, in place.
     pub borrows_host_memory: bool,
     /// Whether memory that the system refuses is an error; MLX's CPU allocator hands out null, and its threads write there.
     pub reports_refused_memory: bool,
+    /// Greatest number of dimensions that kernels take; arrays of more are left to the host's processor.
+    pub rank: usize,
     /// Whether scatter takes elements of 8 bytes (sums of complex numbers always go).
     pub scatters_8_bytes: bool,
     /// Greatest number of index arrays of one gather or scatter. MLX allows 20, but on Metal binds the first to buffer 20 of
@@ -132,9 +152,11 @@ const CPU: Capabilities = Capabilities {
     backend: Backend::Cpu,
     float64: true,
     host_functions: true,
+    tuned_lapack: cfg!(target_os = "macos"),
     host_visible_memory: true,
     borrows_host_memory: false,
     reports_refused_memory: false,
+    rank: usize::MAX,
     scatters_8_bytes: true,
     index_arrays: usize::MAX,
     sorts_bool: true,
@@ -160,9 +182,11 @@ const METAL: Capabilities = Capabilities {
     backend: Backend::Metal,
     float64: false,
     host_functions: false,
+    tuned_lapack: true,
     host_visible_memory: true,
     borrows_host_memory: true,
     reports_refused_memory: true,
+    rank: usize::MAX,
     scatters_8_bytes: false,
     index_arrays: 11,
     sorts_bool: false,
@@ -187,8 +211,11 @@ const METAL: Capabilities = Capabilities {
 const CUDA: Capabilities = Capabilities {
     backend: Backend::Cuda,
     // Device memory that the host must not touch while a kernel runs.
+    tuned_lapack: false,
     host_visible_memory: false,
     borrows_host_memory: false,
+    // MAX_NDIM in backend/cuda/device/config.h: "ndim can not be larger than 10".
+    rank: 10,
     index_arrays: 20,
     sorts_bool: true,
     fft_length: i32::MAX,
@@ -217,14 +244,14 @@ const CUDA_ON_CPU: Capabilities = in_place_of(CUDA);
 
 impl Backend {
     /// The backend behind MLX's GPU on this system.
-    pub fn of_gpu() -> Self {
+    pub(crate) fn of_gpu() -> Self {
         if cfg!(target_os = "macos") { Self::Metal } else { Self::Cuda }
     }
 
     /// The backend that memory comes from, whatever computes: Metal on macOS, the CPU's too.
-    pub fn of_allocator() -> Self {
+    pub(crate) fn of_allocator() -> Self {
         match Self::of_gpu() {
-            Self::Cuda if !super::Stream::is_available(super::DeviceKind::Gpu) => Self::Cpu,
+            Self::Cuda if !DeviceKind::Gpu.is_available() => Self::Cpu,
             backend => backend,
         }
     }
@@ -255,7 +282,7 @@ impl Capabilities {
     }
 
     /// Whether such a scatter runs.
-    pub fn scatters(&self, mode: ScatterMode, dtype: Dtype) -> bool {
+    pub(crate) fn scatters(&self, mode: ScatterMode, dtype: Dtype) -> bool {
         self.scatters_8_bytes || dtype.size() < 8 || (dtype == Dtype::Complex64 && mode == ScatterMode::Add)
     }
 }

@@ -17,7 +17,7 @@ fn binary(a: &Array, b: &Array, function: mlx_sys::jax_mps_binary, stream: Strea
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn complex_multiply(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn complex_multiply(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
     binary(a, b, mlx_sys::jax_mps_binary__JAX_MPS_COMPLEX_MULTIPLY, stream)
 }
 
@@ -26,7 +26,7 @@ pub fn complex_multiply(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn complex_divide(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn complex_divide(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
     binary(a, b, mlx_sys::jax_mps_binary__JAX_MPS_COMPLEX_DIVIDE, stream)
 }
 
@@ -34,7 +34,7 @@ pub fn complex_divide(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn complex_abs(a: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn complex_abs(a: &Array, stream: Stream) -> Result<Array> {
     let a = contiguous(a, stream)?;
     // SAFETY: valid handles; the result is written to a fresh one.
     stream.build(|result| unsafe { mlx_sys::jax_mps_complex_abs(result, a.raw(), stream.raw()) })
@@ -45,7 +45,7 @@ pub fn complex_abs(a: &Array, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn complex_products(a: &Array, cumulative: bool, stream: Stream) -> Result<Array> {
+pub(crate) fn complex_products(a: &Array, cumulative: bool, stream: Stream) -> Result<Array> {
     let a = contiguous(a, stream)?;
     // SAFETY: valid handles; the result is written to a fresh one.
     stream.build(|result| unsafe { mlx_sys::jax_mps_complex_products(result, a.raw(), cumulative, stream.raw()) })
@@ -55,7 +55,7 @@ macro_rules! bfloat16 {
     ($($name:ident => $own:ident or $mlx:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($mlx), "` of bf16; on the CPU a NaN keeps its sign.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
                 if stream.capabilities().bfloat16_nan_signs {
                     return $mlx(a, b, stream);
                 }
@@ -71,10 +71,3 @@ bfloat16!(
     bfloat16_multiply => jax_mps_binary__JAX_MPS_BFLOAT16_MULTIPLY or multiply,
     bfloat16_divide => jax_mps_binary__JAX_MPS_BFLOAT16_DIVIDE or divide,
 );
-
-/// f32 as bf16 on a CPU stream; a NaN keeps its sign.
-pub(super) fn to_bfloat16(a: &Array, stream: Stream) -> Result<Array> {
-    let a = contiguous(a, stream)?;
-    // SAFETY: valid handles; the result is written to a fresh one.
-    stream.build(|result| unsafe { mlx_sys::jax_mps_to_bfloat16(result, a.raw(), stream.raw()) })
-}

@@ -19,7 +19,7 @@ impl Error {
     }
 
     /// True when MLX could not allocate.
-    pub fn is_out_of_memory(&self) -> bool {
+    pub(crate) fn is_out_of_memory(&self) -> bool {
         let text = &self.message;
         // "[malloc] Unable to allocate", "[metal::malloc] Resource limit"; Metal's own word for it ends a command buffer;
         // CUDA's follows the call that failed: "cudaMallocAsync(&data, size, stream) failed: out of memory"; C++'s.

@@ -57,7 +57,7 @@ fn failures() -> MutexGuard<'static, Failures> {
 }
 
 /// Runs a program whose launches reach back as far as that.
-pub fn reaching_back<R>(reach: Reach, program: impl FnOnce() -> R) -> R {
+pub(crate) fn reaching_back<R>(reach: Reach, program: impl FnOnce() -> R) -> R {
     struct Restore(LaunchNumber);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -80,7 +80,7 @@ pub(super) fn this_launch() -> LaunchNumber {
 }
 
 /// Whether anything has failed in this process.
-pub fn anything_failed() -> bool {
+pub(crate) fn anything_failed() -> bool {
     ANY.load(Ordering::Acquire)
 }
 

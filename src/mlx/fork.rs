@@ -21,7 +21,7 @@ unsafe extern "C" fn in_child() {
 
 /// From now on [`is_forked_child`] answers true in children that are forked. To be called before MLX is used; a child
 /// forked earlier may use it.
-pub fn watch_for_forks() {
+pub(crate) fn watch_for_forks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: the handler only stores a flag, which is allowed between fork and exec. It is never unregistered: the
@@ -34,6 +34,6 @@ pub fn watch_for_forks() {
 }
 
 /// Whether this process was forked from one that had called [`watch_for_forks`].
-pub fn is_forked_child() -> bool {
+pub(crate) fn is_forked_child() -> bool {
     IN_CHILD.load(Ordering::Relaxed)
 }

@@ -39,13 +39,13 @@ unsafe impl HostBytes for [u8] {
 }
 
 /// Memory of the host that MLX may use as it is, until it lets go of it.
-pub struct Lent {
+pub struct BorrowedMemory {
     data: *mut c_void,
     length: usize,
     release: Box<dyn FnOnce() + Send>,
 }
 
-impl Lent {
+impl BorrowedMemory {
     /// What a GPU maps: whole pages of the largest size that there is on Apple's processors.
     const PAGE: usize = 16 << 10;
     /// Less is copied sooner than mapped.
@@ -60,22 +60,22 @@ impl Lent {
     }
 
     /// Whether such memory can be taken without a copy, and is worth it.
-    pub fn fits(data: *const u8, length: usize) -> bool {
+    pub(crate) fn fits(data: *const u8, length: usize) -> bool {
         length >= Self::LEAST && Self::is_whole_pages(data, length)
     }
 
     /// Whether such memory can be taken without a copy.
-    pub fn is_whole_pages(data: *const u8, length: usize) -> bool {
+    pub(crate) fn is_whole_pages(data: *const u8, length: usize) -> bool {
         length > 0 && data.addr().is_multiple_of(Self::PAGE) && length.is_multiple_of(Self::PAGE)
     }
 }
 
 type Release = Box<dyn FnOnce() + Send>;
 
-/// What MLX calls when it lets go of the memory: on any thread, inside of an evaluation even. What the lender does then may
+/// What MLX calls when it lets go of the memory: on any thread, inside of an evaluation even. What the owner does then may
 /// want the evaluation lock, or Python's, so it is done elsewhere.
 unsafe extern "C" fn release(payload: *mut c_void) {
-    // SAFETY: the payload of `Array::from_lent`, which MLX hands back once.
+    // SAFETY: the payload of `Array::from_borrowed`, which MLX hands back once.
     let release = unsafe { Box::from_raw(payload.cast::<Release>()) };
     if let Err(SendError(release)) = releases().send(*release) {
         call(release);
@@ -123,7 +123,7 @@ impl Array {
     ///
     /// # Errors
     /// When the byte count is not that of the shape, when the bytes cannot be written, or memory is short.
-    pub fn from_host(
+    pub(crate) fn from_host(
         bytes: &(impl HostBytes + ?Sized),
         shape: &[i32],
         dtype: Dtype,
@@ -168,7 +168,7 @@ impl Array {
     ///
     /// # Errors
     /// As [`Self::from_host`].
-    pub fn from_bytes(bytes: &[u8], shape: &[i32], dtype: Dtype) -> Result<Array> {
+    pub(crate) fn from_bytes(bytes: &[u8], shape: &[i32], dtype: Dtype) -> Result<Array> {
         Array::from_host(bytes, shape, dtype, |_| ())
     }
 
@@ -178,17 +178,18 @@ impl Array {
     ///
     /// # Errors
     /// When the byte count is not that of the shape, or memory is short.
-    pub fn from_lent(lent: Lent, shape: &[i32], dtype: Dtype) -> Result<Array> {
+    pub(crate) fn from_borrowed(borrowed: BorrowedMemory, shape: &[i32], dtype: Dtype) -> Result<Array> {
         error::install_handler();
-        check_length(lent.length, shape, dtype)?;
-        let payload = Box::into_raw(Box::new(lent.release)).cast::<c_void>();
+        check_length(borrowed.length, shape, dtype)?;
+        let payload = Box::into_raw(Box::new(borrowed.release)).cast::<c_void>();
         let in_place = match Backend::of_allocator() {
-            Backend::Cpu => mlx_sys::jax_mps_array_new_lent,
+            Backend::Cpu => mlx_sys::jax_mps_array_new_borrowed,
             Backend::Metal | Backend::Cuda => mlx_sys::mlx_array_new_data_managed_payload,
         };
-        // SAFETY: the memory stays as it is until the payload is given back, as the lender promised.
-        let raw =
-            unsafe { in_place(lent.data, shape.as_ptr(), shape.len() as c_int, dtype.raw(), payload, Some(release)) };
+        // SAFETY: the memory stays as it is until the payload is given back, as the owner promised.
+        let raw = unsafe {
+            in_place(borrowed.data, shape.as_ptr(), shape.len() as c_int, dtype.raw(), payload, Some(release))
+        };
         if raw.ctx.is_null() {
             return Err(error::last());
         }
@@ -242,7 +243,9 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
         });
         // SAFETY: the memory lives until the release.
-        let array = Array::from_lent(unsafe { Lent::new(memory.as_ptr(), 8, release) }, &[8], Dtype::Uint8).unwrap();
+        let array =
+            Array::from_borrowed(unsafe { BorrowedMemory::new(memory.as_ptr(), 8, release) }, &[8], Dtype::Uint8)
+                .unwrap();
         assert_eq!(array.as_bytes().unwrap(), [5; 8]);
         assert!(std::ptr::eq(array.data().unwrap(), memory.as_ptr()));
         // Into memory of its own, even from an array that nobody else holds.
@@ -257,12 +260,12 @@ mod tests {
         }
         assert_eq!(count.load(Ordering::Relaxed), 1);
         // SAFETY: as above.
-        let lent = unsafe { Lent::new(memory.as_ptr(), 8, Box::new(|| ())) };
-        assert!(Array::from_lent(lent, &[9], Dtype::Uint8).is_err());
+        let borrowed = unsafe { BorrowedMemory::new(memory.as_ptr(), 8, Box::new(|| ())) };
+        assert!(Array::from_borrowed(borrowed, &[9], Dtype::Uint8).is_err());
     }
 
     #[test]
-    fn the_lender_may_evaluate_where_memory_is_given_back() {
+    fn the_owner_may_evaluate_where_memory_is_given_back() {
         let (sender, receiver) = channel();
         let memory = Arc::new(vec![5u8; 8]);
         let held = memory.clone();
@@ -272,7 +275,9 @@ mod tests {
             sender.send(std::thread::current().name().map(str::to_owned)).unwrap();
         });
         // SAFETY: the memory lives until the release.
-        let array = Array::from_lent(unsafe { Lent::new(memory.as_ptr(), 8, release) }, &[8], Dtype::Uint8).unwrap();
+        let array =
+            Array::from_borrowed(unsafe { BorrowedMemory::new(memory.as_ptr(), 8, release) }, &[8], Dtype::Uint8)
+                .unwrap();
         let guard = evaluation_lock();
         drop(array);
         drop(guard);
@@ -281,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn only_many_whole_pages_are_lent() {
-        let page = std::ptr::without_provenance::<u8>(Lent::PAGE);
-        assert!(Lent::fits(page, Lent::LEAST));
-        assert!(!Lent::fits(page, Lent::LEAST - Lent::PAGE));
-        assert!(Lent::is_whole_pages(page, Lent::PAGE) && !Lent::is_whole_pages(page, 0));
-        assert!(!Lent::fits(page, Lent::LEAST + 4));
-        assert!(!Lent::fits(page.wrapping_add(64), Lent::LEAST));
-        assert!(!Lent::fits(page, 0));
+    fn only_many_whole_pages_are_borrowed() {
+        let page = std::ptr::without_provenance::<u8>(BorrowedMemory::PAGE);
+        assert!(BorrowedMemory::fits(page, BorrowedMemory::LEAST));
+        assert!(!BorrowedMemory::fits(page, BorrowedMemory::LEAST - BorrowedMemory::PAGE));
+        assert!(BorrowedMemory::is_whole_pages(page, BorrowedMemory::PAGE) && !BorrowedMemory::is_whole_pages(page, 0));
+        assert!(!BorrowedMemory::fits(page, BorrowedMemory::LEAST + 4));
+        assert!(!BorrowedMemory::fits(page.wrapping_add(64), BorrowedMemory::LEAST));
+        assert!(!BorrowedMemory::fits(page, 0));
     }
 }

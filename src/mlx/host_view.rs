@@ -10,7 +10,7 @@ use super::{Array, Result, Stream, contiguous, duplicate};
 ///
 /// # Errors
 /// Errors of the computation.
-pub fn for_host(array: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn for_host(array: &Array, stream: Stream) -> Result<Array> {
     let stream = stream.that_holds(array.dtype())?;
     if !stream.capabilities().host_visible_memory && array.size() > 0 {
         let copy = contiguous(&duplicate(array, stream)?, stream)?;

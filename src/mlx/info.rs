@@ -3,11 +3,11 @@
 use std::ffi::CStr;
 
 use super::capabilities::Backend;
+use super::device::DeviceKind;
 use super::error::{self, Result};
-use super::stream::DeviceKind;
 
 /// MLX's version.
-pub fn version() -> String {
+pub(crate) fn version() -> String {
     // SAFETY: a fresh string, filled by the call, read and freed here.
     unsafe {
         let mut text = mlx_sys::mlx_string_new();
@@ -26,7 +26,7 @@ pub fn version() -> String {
 ///
 /// # Errors
 /// When MLX has no GPU.
-pub fn gpu_name() -> Result<String> {
+pub(crate) fn gpu_name() -> Result<String> {
     error::install_handler();
     // SAFETY: fresh handles, filled by the calls and freed here; the text lives as long as the info.
     unsafe {
@@ -65,7 +65,7 @@ pub enum Fact {
 ///
 /// # Errors
 /// When MLX has no such device.
-pub fn device_facts(kind: DeviceKind) -> Result<Vec<(String, Fact)>> {
+pub(crate) fn device_facts(kind: DeviceKind) -> Result<Vec<(String, Fact)>> {
     error::install_handler();
     let raw_kind = match kind {
         DeviceKind::Cpu => mlx_sys::mlx_device_type__MLX_CPU,

@@ -13,7 +13,7 @@ type IsInitialized = unsafe extern "C" fn() -> c_int;
 static IS_INITIALIZED: OnceLock<IsInitialized> = OnceLock::new();
 
 /// Finds Python in the process, if it is there and has begun. To be called before [`is_ending`] is of use.
-pub fn notice() {
+pub(crate) fn notice() {
     // SAFETY: a plain search among the symbols of the process.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"Py_IsInitialized".as_ptr()) };
     if found.is_null() {
@@ -29,13 +29,13 @@ pub fn notice() {
 }
 
 /// Whether Python hosts the process, and has begun to end or has ended.
-pub fn is_ending() -> bool {
+pub(crate) fn is_ending() -> bool {
     // SAFETY: as in `notice`.
     IS_INITIALIZED.get().is_some_and(|is_initialized| unsafe { is_initialized() } == 0)
 }
 
 /// Whether this is the process's first thread: where Python runs the handlers of signals, and which ends it.
-pub fn on_main_thread() -> bool {
+pub(crate) fn on_main_thread() -> bool {
     #[cfg(target_os = "macos")]
     // SAFETY: a plain question.
     return unsafe { libc::pthread_main_np() } != 0;
@@ -46,12 +46,12 @@ pub fn on_main_thread() -> bool {
 
 /// Whether this thread may not go on to code that takes Python's lock. One that holds the lock already never gets this
 /// answer: Python's end begins with the lock in other hands.
-pub fn is_shut_out() -> bool {
+pub(crate) fn is_shut_out() -> bool {
     is_ending() && !on_main_thread()
 }
 
 /// Keeps a thread that [`is_shut_out`] until the process has ended.
-pub fn rest_if_shut_out() {
+pub(crate) fn rest_if_shut_out() {
     while is_shut_out() {
         std::thread::sleep(Duration::from_secs(3600));
     }

@@ -14,7 +14,7 @@ fn read(call: unsafe extern "C" fn(*mut usize) -> std::ffi::c_int) -> Result<usi
 ///
 /// # Errors
 /// Never in practice; MLX's signature allows it.
-pub fn active() -> Result<usize> {
+pub(crate) fn active() -> Result<usize> {
     read(mlx_sys::mlx_get_active_memory)
 }
 
@@ -38,7 +38,7 @@ pub fn peak() -> Result<usize> {
 ///
 /// # Errors
 /// As [`active`].
-pub fn limit() -> Result<usize> {
+pub(crate) fn limit() -> Result<usize> {
     read(mlx_sys::mlx_get_memory_limit)
 }
 
@@ -54,16 +54,26 @@ fn set(call: unsafe extern "C" fn(*mut usize, usize) -> std::ffi::c_int, bytes: 
 ///
 /// # Errors
 /// As [`active`].
-pub fn set_cache_limit(bytes: usize) -> Result<usize> {
+pub(crate) fn set_cache_limit(bytes: usize) -> Result<usize> {
     let _guard = quiet()?;
     set(mlx_sys::mlx_set_cache_limit, bytes)
+}
+
+/// Gives all of [`cached`] back and keeps nothing from now on; the evaluation lock is held.
+pub(super) fn keep_nothing() {
+    // Each error of a task that MLX tells of on the way is one less.
+    for _ in 0..16 {
+        if set(mlx_sys::mlx_set_cache_limit, 0).is_ok() {
+            return;
+        }
+    }
 }
 
 /// Sets [`limit`]; gives what it was.
 ///
 /// # Errors
 /// As [`active`].
-pub fn set_limit(bytes: usize) -> Result<usize> {
+pub(crate) fn set_limit(bytes: usize) -> Result<usize> {
     set(mlx_sys::mlx_set_memory_limit, bytes)
 }
 
@@ -71,7 +81,7 @@ pub fn set_limit(bytes: usize) -> Result<usize> {
 ///
 /// # Errors
 /// As [`active`].
-pub fn reset_peak() -> Result<()> {
+pub(crate) fn reset_peak() -> Result<()> {
     error::install_handler();
     // SAFETY: no arguments.
     error::check(unsafe { mlx_sys::mlx_reset_peak_memory() })
@@ -88,7 +98,7 @@ fn quiet() -> Result<std::sync::MutexGuard<'static, ()>> {
 ///
 /// # Errors
 /// As [`active`].
-pub fn clear_cache() -> Result<()> {
+pub(crate) fn clear_cache() -> Result<()> {
     error::install_handler();
     let _guard = quiet()?;
     // SAFETY: no arguments.

@@ -6,8 +6,11 @@ mod array;
 mod autorelease;
 mod capabilities;
 mod capture;
+mod convert;
+mod device;
 mod elementwise;
 mod error;
+mod exit;
 mod failures;
 #[doc(hidden)]
 pub mod faults;
@@ -25,29 +28,37 @@ mod ops_shape;
 pub mod shutdown;
 mod stream;
 mod thread;
+mod vector;
 
-pub use array::{Array, Dtype, Place, Places, Scalar};
+pub use array::{Array, BufferSlice, BufferSlices, Dtype, Scalar};
 pub use autorelease::autorelease_pool;
 #[cfg(test)]
-pub use autorelease::open_pools;
-pub use capabilities::{Backend, Capabilities, ConvolvedDimension, NativeConvolution};
+pub(crate) use autorelease::open_pools;
+pub use capabilities::{Backend, Capabilities, ConvolvedDimension, NativeConvolution, ScatterMode};
 pub use capture::Capture;
-pub use elementwise::{
+pub(crate) use convert::astype;
+pub use device::DeviceKind;
+pub(crate) use elementwise::{
     bfloat16_add, bfloat16_divide, bfloat16_multiply, bfloat16_subtract, complex_abs, complex_divide, complex_multiply,
     complex_products,
 };
 pub use error::{Error, Result};
-pub use failures::{Reach, anything_failed};
-pub use fork::{is_forked_child, watch_for_forks};
-pub use from_host::{HostBytes, Lent};
-pub use host_call::{HostFunction, host_call};
-pub use host_view::for_host;
-pub use info::{Fact, device_facts, gpu_name, version};
+pub use failures::Reach;
+pub(crate) use failures::anything_failed;
+pub(crate) use fork::{is_forked_child, watch_for_forks};
+pub use from_host::{BorrowedMemory, HostBytes};
+pub(crate) use host_call::host_amend;
+pub use host_call::{HostAmendment, HostFunction, host_call};
+pub(crate) use host_view::for_host;
+pub use info::Fact;
+pub(crate) use info::{device_facts, gpu_name, version};
 pub use launch::Launch;
-pub use ops::*;
-pub use ops_shape::*;
-pub use stream::{DeviceKind, Stream, evaluation_lock, run_program};
-pub use thread::{own_thread, thread_number};
+pub(crate) use ops::*;
+pub use ops::{ConvParameters, FftKind, add};
+pub(crate) use ops_shape::*;
+pub(crate) use stream::evaluation_lock;
+pub use stream::{Stream, run_program};
+pub(crate) use thread::{own_thread, thread_number};
 
 /// Results of a function or of a step: nearly always one.
 pub type Arrays = smallvec::SmallVec<[Array; 2]>;

@@ -1,18 +1,15 @@
 //! Elementwise functions, reductions, scans, products and linear algebra. See MLX's documentation of the same names.
 
-use std::ffi::c_int;
-
+use super::Stream;
 use super::array::{Array, Dtype};
 use super::capabilities::ConvolvedDimension;
-use super::elementwise::to_bfloat16;
-use super::error::{self, Result};
-use super::{Arrays, Stream};
+use super::error::Result;
 
 macro_rules! unary {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "`.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; the result is written to a fresh one.
                 stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), stream.raw()) })
             }
@@ -21,10 +18,10 @@ macro_rules! unary {
 }
 
 macro_rules! binary {
-    ($($name:ident => $raw:ident),* $(,)?) => {
+    ($visibility:vis, $($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "`, with broadcasting and MLX's type promotion.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
+            $visibility fn $name(a: &Array, b: &Array, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; the result is written to a fresh one.
                 stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), b.raw(), stream.raw()) })
             }
@@ -36,7 +33,7 @@ macro_rules! reductions {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "` over the axes; small integers may come back wider.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, axes: &[i32], keepdims: bool, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, axes: &[i32], keepdims: bool, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles; axes outlives the call.
                 stream.build(|result| unsafe {
                     mlx_sys::$raw(result, a.raw(), axes.as_ptr(), axes.len(), keepdims, stream.raw())
@@ -50,7 +47,7 @@ macro_rules! scans {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "` along one axis.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
                 // SAFETY: valid handles.
                 stream.build(|result| unsafe { mlx_sys::$raw(result, a.raw(), axis, reverse, inclusive, stream.raw()) })
             }
@@ -62,7 +59,7 @@ macro_rules! typed_scans {
     ($($name:ident => $raw:ident),* $(,)?) => {
         $(
             #[doc = concat!("`mlx::core::", stringify!($name), "` along one axis, in the operand's dtype.\n\n# Errors\nWhat MLX refuses.")]
-            pub fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
+            pub(crate) fn $name(a: &Array, axis: i32, reverse: bool, inclusive: bool, stream: Stream) -> Result<Array> {
                 let dtype = mlx_sys::mlx_optional_dtype { value: a.dtype().raw(), has_value: true };
                 // SAFETY: valid handles.
                 stream.build(|result| unsafe {
@@ -76,27 +73,27 @@ macro_rules! typed_scans {
 unary!(
     abs => mlx_abs, arccos => mlx_arccos, arccosh => mlx_arccosh, arcsin => mlx_arcsin, arcsinh => mlx_arcsinh,
     arctan => mlx_arctan, arctanh => mlx_arctanh, bitwise_invert => mlx_bitwise_invert, ceil => mlx_ceil,
-    conjugate => mlx_conjugate, cos => mlx_cos, cosh => mlx_cosh, erf => mlx_erf, erfinv => mlx_erfinv, exp => mlx_exp,
-    expm1 => mlx_expm1, floor => mlx_floor, imag => mlx_imag, isfinite => mlx_isfinite, isinf => mlx_isinf,
-    isnan => mlx_isnan, log => mlx_log, log1p => mlx_log1p, log2 => mlx_log2, logical_not => mlx_logical_not,
-    negative => mlx_negative, real => mlx_real, reciprocal => mlx_reciprocal, rsqrt => mlx_rsqrt,
-    sigmoid => mlx_sigmoid, sign => mlx_sign, sin => mlx_sin, sinh => mlx_sinh, sqrt => mlx_sqrt, square => mlx_square,
-    tan => mlx_tan, tanh => mlx_tanh, trunc => mlx_trunc, linalg_inv => mlx_linalg_inv,
+    cos => mlx_cos, cosh => mlx_cosh, exp => mlx_exp, expm1 => mlx_expm1, floor => mlx_floor, imag => mlx_imag,
+    isfinite => mlx_isfinite, isinf => mlx_isinf, isnan => mlx_isnan, log => mlx_log, log1p => mlx_log1p,
+    logical_not => mlx_logical_not, negative => mlx_negative, real => mlx_real, rsqrt => mlx_rsqrt, sign => mlx_sign,
+    sin => mlx_sin, sinh => mlx_sinh, sqrt => mlx_sqrt, tan => mlx_tan, tanh => mlx_tanh,
 );
 
+binary!(pub, add => mlx_add);
 binary!(
-    add => mlx_add, arctan2 => mlx_arctan2, bitwise_and => mlx_bitwise_and, bitwise_or => mlx_bitwise_or,
+    pub(crate),
+    arctan2 => mlx_arctan2, bitwise_and => mlx_bitwise_and, bitwise_or => mlx_bitwise_or,
     bitwise_xor => mlx_bitwise_xor, divide => mlx_divide, equal => mlx_equal, floor_divide => mlx_floor_divide,
     greater => mlx_greater, greater_equal => mlx_greater_equal, left_shift => mlx_left_shift, less => mlx_less,
     less_equal => mlx_less_equal, logaddexp => mlx_logaddexp, logical_and => mlx_logical_and,
     logical_or => mlx_logical_or, matmul => mlx_matmul, maximum => mlx_maximum, minimum => mlx_minimum,
     multiply => mlx_multiply, not_equal => mlx_not_equal, power => mlx_power, remainder => mlx_remainder,
-    right_shift => mlx_right_shift, subtract => mlx_subtract, linalg_solve => mlx_linalg_solve,
+    right_shift => mlx_right_shift, subtract => mlx_subtract,
 );
 
 reductions!(
     all_axes => mlx_all_axes, any_axes => mlx_any_axes, max_axes => mlx_max_axes, min_axes => mlx_min_axes,
-    prod_axes => mlx_prod_axes, sum_axes => mlx_sum_axes, logsumexp_axes => mlx_logsumexp_axes,
+    prod_axes => mlx_prod_axes, sum_axes => mlx_sum_axes,
 );
 
 scans!(cummax => mlx_cummax_axis, cummin => mlx_cummin_axis, logcumsumexp => mlx_logcumsumexp_axis);
@@ -106,28 +103,16 @@ typed_scans!(cumsum => mlx_cumsum_axis, cumprod => mlx_cumprod_axis);
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn select(condition: &Array, x: &Array, y: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_where(result, condition.raw(), x.raw(), y.raw(), stream.raw()) })
-}
-
-/// `mlx::core::astype`; no saturation: see the lowering of convert. A NaN of f32 keeps its sign as bf16 on the CPU.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn astype(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
-    if dtype == Dtype::Bfloat16 && !stream.capabilities().bfloat16_nan_signs && a.dtype() == Dtype::Float32 {
-        return to_bfloat16(a, stream);
-    }
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_astype(result, a.raw(), dtype.raw(), stream.raw()) })
 }
 
 /// `mlx::core::view`: the same bits as another dtype; the last axis grows or shrinks with the width.
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_view(result, a.raw(), dtype.raw(), stream.raw()) })
 }
@@ -136,7 +121,7 @@ pub fn view(a: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn round(a: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn round(a: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_round(result, a.raw(), 0, stream.raw()) })
 }
@@ -145,7 +130,7 @@ pub fn round(a: &Array, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
+pub(crate) fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_argmax_axis(result, a.raw(), axis, keepdims, stream.raw()) })
 }
@@ -154,7 +139,7 @@ pub fn argmax(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Ar
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
+pub(crate) fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_argmin_axis(result, a.raw(), axis, keepdims, stream.raw()) })
 }
@@ -163,7 +148,7 @@ pub fn argmin(a: &Array, axis: i32, keepdims: bool, stream: Stream) -> Result<Ar
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     stream.require(|can| can.sorts_bool || a.dtype() != Dtype::Bool, || "an argsort of bool".to_owned())?;
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_argsort_axis(result, a.raw(), axis, stream.raw()) })
@@ -173,30 +158,10 @@ pub fn argsort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn sort(a: &Array, axis: i32, stream: Stream) -> Result<Array> {
     stream.require(|can| can.sorts_bool || a.dtype() != Dtype::Bool, || "a sort of bool".to_owned())?;
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_sort_axis(result, a.raw(), axis, stream.raw()) })
-}
-
-/// `mlx::core::softmax` over the axes; `precise` keeps sums in f32.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn softmax(a: &Array, axes: &[i32], precise: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles; axes outlives the call.
-    stream.build(|result| unsafe {
-        mlx_sys::mlx_softmax_axes(result, a.raw(), axes.as_ptr(), axes.len(), precise, stream.raw())
-    })
-}
-
-/// `mlx::core::addmm`: `alpha · a b + beta · c`.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn addmm(c: &Array, a: &Array, b: &Array, alpha: f32, beta: f32, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_addmm(result, c.raw(), a.raw(), b.raw(), alpha, beta, stream.raw()) })
 }
 
 /// Parameters of [`conv_general`], one entry per spatial dimension.
@@ -222,7 +187,12 @@ pub struct ConvParameters {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, stream: Stream) -> Result<Array> {
+pub(crate) fn conv_general(
+    input: &Array,
+    weight: &Array,
+    parameters: &ConvParameters,
+    stream: Stream,
+) -> Result<Array> {
     let ConvParameters { stride, padding_low, padding_high, kernel_dilation, input_dilation, groups, flip } =
         parameters;
     // SAFETY: valid handles; the vectors outlive the call.
@@ -263,96 +233,6 @@ pub fn conv_general(input: &Array, weight: &Array, parameters: &ConvParameters, 
     Ok(result)
 }
 
-/// `mlx::core::linalg::cholesky`. Does not report failure: see the lowering.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_cholesky(a: &Array, upper: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_linalg_cholesky(result, a.raw(), upper, stream.raw()) })
-}
-
-/// `mlx::core::linalg::solve_triangular`, by way of the inverse.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_solve_triangular(a: &Array, b: &Array, upper: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream
-        .build(|result| unsafe { mlx_sys::mlx_linalg_solve_triangular(result, a.raw(), b.raw(), upper, stream.raw()) })
-}
-
-/// `mlx::core::linalg::tri_inv`.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_tri_inv(a: &Array, upper: bool, stream: Stream) -> Result<Array> {
-    // SAFETY: valid handles.
-    stream.build(|result| unsafe { mlx_sys::mlx_linalg_tri_inv(result, a.raw(), upper, stream.raw()) })
-}
-
-fn pair(call: impl FnOnce(*mut mlx_sys::mlx_array, *mut mlx_sys::mlx_array) -> c_int) -> Result<(Array, Array)> {
-    let mut status = 0;
-    let mut first = None;
-    let second = Array::build(|second| {
-        let built = Array::build(|result| {
-            status = call(result, second);
-            status
-        });
-        first = Some(built);
-        status
-    });
-    Ok((first.expect("the closure has run")?, second?))
-}
-
-/// `mlx::core::linalg::qr`: reduced Q and R.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_qr(a: &Array, stream: Stream) -> Result<(Array, Array)> {
-    // SAFETY: valid handles; both results are written to fresh ones.
-    pair(|q, r| unsafe { mlx_sys::mlx_linalg_qr(q, r, a.raw(), stream.raw()) })
-}
-
-/// `mlx::core::linalg::eigh`: eigenvalues and eigenvectors of the triangle given.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_eigh(a: &Array, lower: bool, stream: Stream) -> Result<(Array, Array)> {
-    let triangle = if lower { c"L" } else { c"U" };
-    // SAFETY: valid handles; both results are written to fresh ones; the text is static.
-    pair(|values, vectors| unsafe {
-        mlx_sys::mlx_linalg_eigh(values, vectors, a.raw(), triangle.as_ptr(), stream.raw())
-    })
-}
-
-/// `mlx::core::linalg::eig`: eigenvalues and right eigenvectors, complex64.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_eig(a: &Array, stream: Stream) -> Result<(Array, Array)> {
-    // SAFETY: valid handles; both results are written to fresh ones.
-    pair(|values, vectors| unsafe { mlx_sys::mlx_linalg_eig(values, vectors, a.raw(), stream.raw()) })
-}
-
-/// `mlx::core::linalg::svd`: U, S, Vᵗ, or S alone.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_svd(a: &Array, compute_uv: bool, stream: Stream) -> Result<Arrays> {
-    // SAFETY: valid handles.
-    vector(|result| unsafe { mlx_sys::mlx_linalg_svd(result, a.raw(), compute_uv, stream.raw()) })
-}
-
-/// `mlx::core::linalg::lu_factor`: packed LU and pivots.
-///
-/// # Errors
-/// What MLX refuses (a GPU stream).
-pub fn linalg_lu_factor(a: &Array, stream: Stream) -> Result<(Array, Array)> {
-    // SAFETY: valid handles; both results are written to fresh ones.
-    pair(|lu, pivots| unsafe { mlx_sys::mlx_linalg_lu_factor(lu, pivots, a.raw(), stream.raw()) })
-}
-
 /// Which transform of [`fft`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FftKind {
@@ -370,7 +250,7 @@ pub enum FftKind {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) -> Result<Array> {
     let call = match kind {
         FftKind::Fftn => mlx_sys::mlx_fft_fftn,
         FftKind::Ifftn => mlx_sys::mlx_fft_ifftn,
@@ -382,34 +262,4 @@ pub fn fft(kind: FftKind, a: &Array, n: &[i32], axes: &[i32], stream: Stream) ->
     stream.build(|result| unsafe {
         call(result, a.raw(), n.as_ptr(), n.len(), axes.as_ptr(), axes.len(), norm, stream.raw())
     })
-}
-
-/// Runs an mlx-c function that writes a vector of arrays.
-pub(super) fn vector(call: impl FnOnce(*mut mlx_sys::mlx_vector_array) -> c_int) -> Result<Arrays> {
-    // SAFETY: a fresh vector, filled by the call, read by index within its size, freed once.
-    unsafe {
-        let mut raw = mlx_sys::mlx_vector_array_new();
-        let status = call(&mut raw);
-        let mut arrays = Ok(Arrays::new());
-        if status == 0 {
-            arrays = (0..mlx_sys::mlx_vector_array_size(raw))
-                .map(|index| Array::build(|result| mlx_sys::mlx_vector_array_get(result, raw, index)))
-                .collect();
-        }
-        mlx_sys::mlx_vector_array_free(raw);
-        error::check(status)?;
-        arrays
-    }
-}
-
-/// Borrows arrays as the vector that mlx-c wants.
-pub(super) fn with_vector<R>(arrays: &[&Array], use_it: impl FnOnce(mlx_sys::mlx_vector_array) -> R) -> R {
-    let handles: smallvec::SmallVec<[mlx_sys::mlx_array; 8]> = arrays.iter().map(|array| array.raw()).collect();
-    // SAFETY: the handles are valid; the vector copies them and is freed after its use.
-    unsafe {
-        let vector = mlx_sys::mlx_vector_array_new_data(handles.as_ptr(), handles.len());
-        let result = use_it(vector);
-        mlx_sys::mlx_vector_array_free(vector);
-        result
-    }
 }

@@ -2,14 +2,15 @@
 
 use super::Stream;
 use super::array::{Array, Dtype};
+use super::capabilities::ScatterMode;
 use super::error::Result;
-use super::ops::with_vector;
+use super::vector::with_vector;
 
 /// `mlx::core::arange` of integers `0..stop` in the dtype.
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn arange(stop: i32, dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn arange(stop: i32, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: plain values.
     stream.build(|result| unsafe { mlx_sys::mlx_arange(result, 0.0, f64::from(stop), 1.0, dtype.raw(), stream.raw()) })
 }
@@ -18,7 +19,7 @@ pub fn arange(stop: i32, dtype: Dtype, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the shape outlives the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_full(result, shape.as_ptr(), shape.len(), value.raw(), dtype.raw(), stream.raw())
@@ -29,7 +30,7 @@ pub fn full(shape: &[i32], value: &Array, dtype: Dtype, stream: Stream) -> Resul
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
+pub(crate) fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
     // SAFETY: the shape outlives the call.
     stream.build(|result| unsafe { mlx_sys::mlx_zeros(result, shape.as_ptr(), shape.len(), dtype.raw(), stream.raw()) })
 }
@@ -38,7 +39,7 @@ pub fn zeros(shape: &[i32], dtype: Dtype, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn broadcast_to(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn broadcast_to(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the shape outlives the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_broadcast_to(result, a.raw(), shape.as_ptr(), shape.len(), stream.raw())
@@ -49,7 +50,7 @@ pub fn broadcast_to(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn reshape(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn reshape(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the shape outlives the call.
     stream.build(|result| unsafe { mlx_sys::mlx_reshape(result, a.raw(), shape.as_ptr(), shape.len(), stream.raw()) })
 }
@@ -58,7 +59,7 @@ pub fn reshape(a: &Array, shape: &[i32], stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn transpose(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn transpose(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_transpose_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
@@ -69,7 +70,7 @@ pub fn transpose(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn expand_dims(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn expand_dims(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_expand_dims_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw())
@@ -80,7 +81,7 @@ pub fn expand_dims(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn squeeze(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn squeeze(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
     stream
         .build(|result| unsafe { mlx_sys::mlx_squeeze_axes(result, a.raw(), axes.as_ptr(), axes.len(), stream.raw()) })
@@ -90,7 +91,7 @@ pub fn squeeze(a: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn contiguous(a: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn contiguous(a: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_contiguous(result, a.raw(), false, stream.raw()) })
 }
@@ -102,7 +103,7 @@ pub fn contiguous(a: &Array, stream: Stream) -> Result<Array> {
 ///
 /// # Panics
 /// When shape and strides differ in length.
-pub fn as_strided(a: &Array, shape: &[i32], strides: &[i64], offset: usize, stream: Stream) -> Result<Array> {
+pub(crate) fn as_strided(a: &Array, shape: &[i32], strides: &[i64], offset: usize, stream: Stream) -> Result<Array> {
     assert_eq!(shape.len(), strides.len(), "one stride per dimension");
     // MLX flattens the operand first, and gives up at evaluation where that leaves a view with gaps.
     let a = contiguous(a, stream)?;
@@ -125,7 +126,7 @@ pub fn as_strided(a: &Array, shape: &[i32], strides: &[i64], offset: usize, stre
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn slice(a: &Array, start: &[i32], stop: &[i32], strides: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn slice(a: &Array, start: &[i32], stop: &[i32], strides: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the slices outlive the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_slice(
@@ -146,7 +147,7 @@ pub fn slice(a: &Array, start: &[i32], stop: &[i32], strides: &[i32], stream: St
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn slice_update(
+pub(crate) fn slice_update(
     a: &Array,
     update: &Array,
     start: &[i32],
@@ -175,7 +176,7 @@ pub fn slice_update(
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn slice_dynamic(a: &Array, start: &Array, axes: &[i32], sizes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn slice_dynamic(a: &Array, start: &Array, axes: &[i32], sizes: &[i32], stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the slices outlive the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_slice_dynamic(
@@ -195,7 +196,13 @@ pub fn slice_dynamic(a: &Array, start: &Array, axes: &[i32], sizes: &[i32], stre
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn slice_update_dynamic(a: &Array, update: &Array, start: &Array, axes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn slice_update_dynamic(
+    a: &Array,
+    update: &Array,
+    start: &Array,
+    axes: &[i32],
+    stream: Stream,
+) -> Result<Array> {
     // SAFETY: valid handles; the axes outlive the call.
     stream.build(|result| unsafe {
         mlx_sys::mlx_slice_update_dynamic(
@@ -214,7 +221,7 @@ pub fn slice_update_dynamic(a: &Array, update: &Array, start: &Array, axes: &[i3
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn pad(a: &Array, axes: &[i32], low: &[i32], high: &[i32], value: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn pad(a: &Array, axes: &[i32], low: &[i32], high: &[i32], value: &Array, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles; the slices outlive the call; the mode is static text.
     stream.build(|result| unsafe {
         mlx_sys::mlx_pad(
@@ -237,7 +244,7 @@ pub fn pad(a: &Array, axes: &[i32], low: &[i32], high: &[i32], value: &Array, st
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
     with_vector(arrays, |vector| {
         // SAFETY: valid handles.
         stream.build(|result| unsafe { mlx_sys::mlx_concatenate_axis(result, vector, axis, stream.raw()) })
@@ -248,7 +255,7 @@ pub fn concatenate(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
     with_vector(arrays, |vector| {
         // SAFETY: valid handles.
         stream.build(|result| unsafe { mlx_sys::mlx_stack_axis(result, vector, axis, stream.raw()) })
@@ -259,7 +266,7 @@ pub fn stack(arrays: &[&Array], axis: i32, stream: Stream) -> Result<Array> {
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_take_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
 }
@@ -268,7 +275,7 @@ pub fn take(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Arr
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn take_along_axis(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
+pub(crate) fn take_along_axis(a: &Array, indices: &Array, axis: i32, stream: Stream) -> Result<Array> {
     // SAFETY: valid handles.
     stream.build(|result| unsafe { mlx_sys::mlx_take_along_axis(result, a.raw(), indices.raw(), axis, stream.raw()) })
 }
@@ -278,7 +285,13 @@ pub fn take_along_axis(a: &Array, indices: &Array, axis: i32, stream: Stream) ->
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn gather(a: &Array, indices: &[&Array], axes: &[i32], slice_sizes: &[i32], stream: Stream) -> Result<Array> {
+pub(crate) fn gather(
+    a: &Array,
+    indices: &[&Array],
+    axes: &[i32],
+    slice_sizes: &[i32],
+    stream: Stream,
+) -> Result<Array> {
     stream
         .require(|can| indices.len() <= can.index_arrays, || format!("a gather by {} index arrays", indices.len()))?;
     with_vector(indices, |vector| {
@@ -298,27 +311,12 @@ pub fn gather(a: &Array, indices: &[&Array], axes: &[i32], slice_sizes: &[i32], 
     })
 }
 
-/// How [`scatter`] combines an update with what is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScatterMode {
-    /// Replaces; the order of duplicate indices is undefined on a GPU.
-    Set,
-    /// Adds.
-    Add,
-    /// Keeps the greater.
-    Max,
-    /// Keeps the lesser.
-    Min,
-    /// Multiplies.
-    Prod,
-}
-
 /// `mlx::core::scatter*`: indices as for [`gather`]; updates have the index shape followed by the slice shape (rank of
 /// `a`, 1 for indexed axes where one element is meant). Negative indices wrap; out of bounds is undefined.
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn scatter(
+pub(crate) fn scatter(
     mode: ScatterMode,
     a: &Array,
     indices: &[&Array],
@@ -349,7 +347,7 @@ pub fn scatter(
 ///
 /// # Errors
 /// What MLX refuses.
-pub fn duplicate(a: &Array, stream: Stream) -> Result<Array> {
+pub(crate) fn duplicate(a: &Array, stream: Stream) -> Result<Array> {
     // Select always writes to fresh memory unless it may reuse an operand's, which it may not while `a` has a holder.
     let yes = Array::scalar(true)?;
     super::select(&yes, a, a, stream)

@@ -10,10 +10,11 @@ use smallvec::SmallVec;
 
 use super::array::{Array, Dtype};
 use super::capabilities::{Backend, Capabilities};
+use super::device::DeviceKind;
 use super::error::{self, Result};
 use super::failures::{self, Reach};
 use super::launch::Launch;
-use super::{main_thread, thread};
+use super::{exit, main_thread, thread};
 
 /// Whether there is a stream of a GPU, or of one whose part is played, beside that of the host's processor.
 static BESIDE_A_GPU: AtomicBool = AtomicBool::new(false);
@@ -21,15 +22,6 @@ static BESIDE_A_GPU: AtomicBool = AtomicBool::new(false);
 thread_local! {
     /// Whether this thread's program has steps on the stream of the host's processor, beside a GPU's.
     static HOST_STEPS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Where a stream runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DeviceKind {
-    /// The host's processor.
-    Cpu,
-    /// Metal or CUDA.
-    Gpu,
 }
 
 /// A queue of work on a device.
@@ -160,6 +152,7 @@ impl Stream {
         } else if !gpu_spins_for_the_host() {
             main_thread::occupy(stream);
         }
+        exit::expect_work_of(stream);
         Ok(*cell.get_or_init(|| stream))
     }
 
@@ -167,7 +160,7 @@ impl Stream {
     ///
     /// # Errors
     /// When MLX cannot make the CPU's stream.
-    pub fn that_holds(self, dtype: Dtype) -> Result<Stream> {
+    pub(crate) fn that_holds(self, dtype: Dtype) -> Result<Stream> {
         if self.capabilities.holds(dtype) { Ok(self) } else { Self::cpu() }
     }
 
@@ -188,19 +181,6 @@ impl Stream {
             return Ok(());
         }
         Err(error::Error::new(format!("{} is not supported on {:?}", what(), self.capabilities.backend)))
-    }
-
-    /// Whether MLX has a device of that kind.
-    pub fn is_available(kind: DeviceKind) -> bool {
-        error::install_handler();
-        let raw_kind = match kind {
-            DeviceKind::Cpu => return true,
-            DeviceKind::Gpu => mlx_sys::mlx_device_type__MLX_GPU,
-        };
-        let mut count = 0;
-        // SAFETY: writes one integer.
-        let status = unsafe { mlx_sys::mlx_device_count(&mut count, raw_kind) };
-        status == 0 && count > 0
     }
 
     /// Schedules the evaluation of the arrays and returns at once; the launch tells when they are available.
@@ -243,7 +223,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Self::evaluate`].
-    pub fn attempt(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
+    pub(crate) fn attempt(self, arrays: &[impl Borrow<Array>]) -> Result<()> {
         ATTEMPTS.set(true);
         let launch = self.evaluate_async(arrays);
         ATTEMPTS.set(false);
@@ -311,7 +291,7 @@ impl Stream {
     }
 
     /// Waits until all that was scheduled on the stream has run.
-    fn synchronize(self) -> Result<()> {
+    pub(super) fn synchronize(self) -> Result<()> {
         // SAFETY: a live stream; the caller holds the evaluation lock.
         error::check(unsafe { mlx_sys::mlx_synchronize(self.raw) })
     }
@@ -355,12 +335,12 @@ pub fn run_program<R>(reach: Reach, program: impl FnOnce() -> R) -> R {
 /// evaluation begins.
 fn gpu_spins_for_the_host() -> bool {
     static SPINS: OnceLock<bool> = OnceLock::new();
-    *SPINS.get_or_init(|| Backend::of_gpu() == Backend::Cuda && Stream::is_available(DeviceKind::Gpu))
+    *SPINS.get_or_init(|| Backend::of_gpu() == Backend::Cuda && DeviceKind::Gpu.is_available())
 }
 
 /// Serialises evaluation (not graph construction, and not waiting). One lock for the process: graphs of different
 /// streams share arrays whose status evaluation writes.
-pub fn evaluation_lock() -> MutexGuard<'static, ()> {
+pub(crate) fn evaluation_lock() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ thread_local! {
 }
 
 /// Says that the calling thread is ours: nobody else uses MLX on it.
-pub fn own_thread() {
+pub(crate) fn own_thread() {
     OWN.set(true);
 }
 
@@ -18,7 +18,7 @@ pub(super) fn is_own() -> bool {
 
 /// The system's number of the calling thread, by which xla's profiler knows it too (on macOS; on Linux it has numbers of
 /// its own). None where the system does not tell.
-pub fn thread_number() -> Option<u64> {
+pub(crate) fn thread_number() -> Option<u64> {
     #[cfg(target_os = "macos")]
     {
         unsafe extern "C" {

@@ -110,14 +110,15 @@ fn invariant(op: &mut Op, renaming: &mut Renaming) {
 /// Values that begin and go on alike.
 fn twice(op: &mut Op, renaming: &mut Renaming) {
     let count = op.operands.len();
-    let mut first: Vec<usize> = (0..count).collect();
-    for index in 1..count {
-        let body = &op.regions[1];
-        let same = (0..index).find(|&earlier| {
-            op.operands[earlier] == op.operands[index] && body.results[earlier] == body.results[index]
-        });
-        first[index] = same.unwrap_or(index);
-    }
+    let body = &op.regions[1];
+    let first: Vec<usize> = (0..count)
+        .map(|index| {
+            let same = |&earlier: &usize| {
+                op.operands[earlier] == op.operands[index] && body.results[earlier] == body.results[index]
+            };
+            (0..index).find(same).unwrap_or(index)
+        })
+        .collect();
     for index in (0..count).filter(|&index| first[index] != index) {
         let kept = first[index];
         renaming.insert(op.results[index], op.results[kept]);

@@ -8,13 +8,12 @@ use super::abi::{
 use super::buffer::Buffer;
 use super::call::Handle;
 use super::client::Client;
-use super::from_host::shape;
 use super::{error, layout, types};
-use crate::runtime::{Code, Error, Pledge};
+use crate::runtime::{BufferPromise, Code, Error};
 
 /// What a `PJRT_FulfillAliasBufferCallback*` points to: the duty to say what an alias stands for. Who calls
 /// `PJRT_Client_FulfillAliasBuffer` gives it back; nothing else frees it.
-struct Fulfillment(Pledge);
+struct Fulfillment(BufferPromise);
 
 // SAFETY: these are given out as `Fulfillment` only.
 unsafe impl Handle for Fulfillment {
@@ -30,13 +29,13 @@ entry! {
         }
         // SAFETY: the sizes are the caller's, the memory is alive, the layout is null or valid during the call.
         let (ty, dims, layout, (device, memory)) = unsafe {
-            let (ty, dims, _) = shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?;
+            let (ty, dims, _) = types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?;
             let layout = layout::on_device(args.shape_layout, dims, types::element_bytes(ty))?;
             (ty, dims, layout, Client::place(std::ptr::null(), args.memory)?)
         };
-        let pledge = Pledge::new(ty, dims, layout, device.runtime(), memory)?;
-        args.alias_buffer = Buffer::new(client, pledge.buffer().clone()).give();
-        args.fulfill_alias_buffer_cb = Fulfillment(pledge).give();
+        let promise = BufferPromise::new(ty, dims, layout, device.runtime(), memory)?;
+        args.alias_buffer = Buffer::new(client, promise.buffer().clone()).give();
+        args.fulfill_alias_buffer_cb = Fulfillment(promise).give();
         Ok(())
     }
 }

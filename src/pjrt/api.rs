@@ -50,7 +50,7 @@ static TABLE: Table = Table(PJRT_Api {
         PJRT_Client_LookupDevice: Some(client::PJRT_Client_LookupDevice),
         PJRT_Client_LookupAddressableDevice: Some(client::PJRT_Client_LookupAddressableDevice),
         PJRT_Client_AddressableMemories: Some(client::PJRT_Client_AddressableMemories),
-        PJRT_Client_Compile: Some(client::PJRT_Client_Compile),
+        PJRT_Client_Compile: Some(compile::PJRT_Client_Compile),
         PJRT_Client_DefaultDeviceAssignment: Some(client::PJRT_Client_DefaultDeviceAssignment),
         PJRT_Client_BufferFromHostBuffer: Some(from_host::PJRT_Client_BufferFromHostBuffer),
         PJRT_DeviceDescription_Id: Some(device_description::PJRT_DeviceDescription_Id),

@@ -17,9 +17,8 @@ use super::buffer::Buffer;
 use super::call::{Handle, Result, slice};
 use super::client::Client;
 use super::copy::{dense_bytes, same_places, strided};
-use super::from_host::shape;
 use super::{error, event, layout, named_value, types};
-use crate::runtime::{self, Code, Error, Pledge};
+use crate::runtime::{self, BufferPromise, Code, Error};
 
 /// What a `PJRT_AsyncHostToDeviceTransferManager*` points to.
 struct TransferManager {
@@ -43,7 +42,7 @@ struct Target {
     /// Bytes of all elements.
     size: usize,
     /// None when the elements have come, or will not.
-    pledge: Option<Pledge>,
+    promise: Option<BufferPromise>,
     /// What has come; made by the first part.
     bytes: Vec<u8>,
 }
@@ -68,21 +67,21 @@ impl TransferManager {
 
 impl Target {
     /// What the rest of the elements is owed with.
-    fn pledge(&mut self) -> Result<Pledge> {
+    fn promise(&mut self) -> Result<BufferPromise> {
         let done = || Error::new(Code::FailedPrecondition, "the buffer has all its elements, or an error");
-        self.pledge.take().ok_or_else(done)
+        self.promise.take().ok_or_else(done)
     }
 
     /// Takes a part of the elements, in the layout of the buffer.
     fn add(&mut self, data: &[u8], offset: usize, is_last: bool) -> Result {
-        if self.pledge.is_none() {
-            return self.pledge().map(drop);
+        if self.promise.is_none() {
+            return self.promise().map(drop);
         }
         let end = offset.checked_add(data.len()).filter(|end| *end <= self.size).ok_or_else(|| {
             invalid(format!("a part of {} bytes at {offset} of a buffer of {} bytes", data.len(), self.size))
         })?;
         if is_last && data.len() == self.size {
-            return self.pledge()?.fulfil(data);
+            return self.promise()?.fulfil(data);
         }
         if self.bytes.is_empty() {
             self.bytes.try_reserve_exact(self.size).map_err(|_| {
@@ -93,7 +92,7 @@ impl Target {
         self.bytes[offset..end].copy_from_slice(data);
         if is_last {
             let bytes = std::mem::take(&mut self.bytes);
-            self.pledge()?.fulfil(&bytes)?;
+            self.promise()?.fulfil(&bytes)?;
         }
         Ok(())
     }
@@ -123,12 +122,12 @@ entry! {
             let asked = layouts.get(index).copied().unwrap_or(std::ptr::null_mut());
             // SAFETY: the sizes are the caller's; the layout is null or valid during the call.
             let (ty, dims, size, layout) = unsafe {
-                let (ty, dims, size) = shape(spec.element_type, spec.dims, spec.num_dims)?;
+                let (ty, dims, size) = types::shape(spec.element_type, spec.dims, spec.num_dims)?;
                 (ty, dims, size, layout::on_device(asked, dims, types::element_bytes(ty))?)
             };
-            let pledge = Pledge::new(ty, dims, layout, device.runtime(), memory)?;
-            let buffer = pledge.buffer().clone();
-            let target = Target { buffer, is_retrieved: false, size, pledge: Some(pledge), bytes: Vec::new() };
+            let promise = BufferPromise::new(ty, dims, layout, device.runtime(), memory)?;
+            let buffer = promise.buffer().clone();
+            let target = Target { buffer, is_retrieved: false, size, promise: Some(promise), bytes: Vec::new() };
             buffers.push(Mutex::new(target));
         }
         let manager = TransferManager {
@@ -178,7 +177,7 @@ entry! {
         let mut target = transfer_manager.target(args.buffer_index)?;
         // SAFETY: the caller's sizes.
         let (ty, dims, size) = unsafe {
-            shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?
+            types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims)?
         };
         if ty != target.buffer.ty() || dims != target.buffer.dims() {
             let (own_ty, own_dims) = (target.buffer.ty(), target.buffer.dims());
@@ -260,7 +259,7 @@ entry! {
         let mut target = transfer_manager.target(args.buffer_index)?;
         // SAFETY: the caller's message.
         let error = unsafe { error::from_caller(args.error_code, args.error_message, args.error_message_size) };
-        target.pledge()?.fail(error);
+        target.promise()?.fail(error);
         Ok(())
     }
 }

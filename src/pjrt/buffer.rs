@@ -17,7 +17,6 @@ use pjrt_sys::{
 use super::abi::PJRT_Buffer_Bitcast_Args;
 use super::call::{Handle, Rest, Result};
 use super::client::Client;
-use super::from_host::shape;
 use super::{event, layout, types};
 use crate::runtime::{self, BufferType, Code, Completion, Error};
 
@@ -201,7 +200,7 @@ entry! {
         buffer.require_alive()?;
         // SAFETY: the sizes are the caller's, the layout is null or valid during the call.
         let (ty, dims, layout) = unsafe {
-            let (ty, dims, _) = shape(args.element_type, args.dims, args.num_dims)?;
+            let (ty, dims, _) = types::shape(args.element_type, args.dims, args.num_dims)?;
             (ty, dims, layout::on_device(args.device_layout, dims, types::element_bytes(ty))?)
         };
         let (BufferType::Tensor(element), None) = (ty, layout) else {

@@ -1,7 +1,6 @@
 //! What stands around every entry point.
 
 use std::any::Any;
-use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -10,57 +9,7 @@ use pjrt_sys::PJRT_Error;
 use super::error;
 use crate::runtime::{Code, Error, autorelease_pool, interpreter};
 
-/// What the body of an entry point returns.
-pub(super) type Result<T = ()> = std::result::Result<T, Error>;
-
-/// An object that crosses the C API as an opaque pointer. Callers use it on any thread, and on several at a time.
-///
-/// # Safety
-/// Pointers to `Opaque` that the plugin gives out point to a `Self`.
-pub(super) unsafe trait Handle: Sized + Send + Sync {
-    /// The C name of the object.
-    type Opaque;
-    /// The name in messages.
-    const NAME: &'static str;
-
-    /// The object behind a handle.
-    ///
-    /// # Safety
-    /// `handle` is null or came from this plugin and is still alive, for as long as the result is used.
-    unsafe fn get<'a>(handle: *const Self::Opaque) -> Result<&'a Self> {
-        // SAFETY: by the contract of the trait and of this function.
-        unsafe { handle.cast::<Self>().as_ref() }
-            .ok_or_else(|| Error::new(Code::InvalidArgument, format!("{} is null", Self::NAME)))
-    }
-
-    /// Gives the object to the caller, who ends it with [`Handle::destroy`].
-    fn give(self) -> *mut Self::Opaque {
-        Box::into_raw(Box::new(self)).cast()
-    }
-
-    /// Takes an object back.
-    ///
-    /// # Safety
-    /// `handle` is null or came from [`Handle::give`] and was not destroyed or taken before.
-    unsafe fn take(handle: *mut Self::Opaque) -> Result<Self> {
-        if handle.is_null() {
-            return Err(Error::new(Code::InvalidArgument, format!("{} is null", Self::NAME)));
-        }
-        // SAFETY: by the contract of this function.
-        Ok(*unsafe { Box::from_raw(handle.cast::<Self>()) })
-    }
-
-    /// Ends an object; null is fine.
-    ///
-    /// # Safety
-    /// `handle` is null or came from [`Handle::give`] and was not destroyed before.
-    unsafe fn destroy(handle: *mut Self::Opaque) {
-        if !handle.is_null() {
-            // SAFETY: by the contract of this function.
-            drop(unsafe { Box::from_raw(handle.cast::<Self>()) });
-        }
-    }
-}
+pub(super) use super::handle::{Handle, Result, check, slice, text};
 
 /// Stands in entry points that may take long, and does its part when they are left: a thread that comes out of one while
 /// Python ends stays here.
@@ -94,23 +43,6 @@ pub(super) unsafe fn guard<A>(
         Ok(Err(error)) => error::give(error),
         Err(panic) => error::give(panicked(function, &*panic)),
     }
-}
-
-/// Whether the structure reaches as far as the function needs.
-///
-/// # Safety
-/// As [`guard`].
-pub(super) unsafe fn check<A>(function: &'static str, arguments: *const A, needed: usize) -> Result {
-    if arguments.is_null() {
-        return Err(Error::new(Code::InvalidArgument, format!("{function}: arguments are null")));
-    }
-    // SAFETY: every structure of the API begins with its size.
-    let size = unsafe { arguments.cast::<usize>().read() };
-    if size < needed {
-        let message = format!("{function}: expected arguments of at least {needed} bytes, not {size}");
-        return Err(Error::new(Code::InvalidArgument, message));
-    }
-    Ok(())
 }
 
 /// The error that stands for a panic.
@@ -154,25 +86,4 @@ macro_rules! entry {
             }
         }
     };
-}
-
-/// The elements of an array that the caller passes as pointer and length; a null pointer is an empty array.
-///
-/// # Safety
-/// `pointer` is null or points to `length` elements that nobody writes to while the result is used.
-pub(super) unsafe fn slice<'a, T>(pointer: *const T, length: usize) -> &'a [T] {
-    if pointer.is_null() || length == 0 {
-        return &[];
-    }
-    // SAFETY: passed on to the caller.
-    unsafe { std::slice::from_raw_parts(pointer, length) }
-}
-
-/// Text that the caller passes as pointer and length, whatever its encoding.
-///
-/// # Safety
-/// As [`slice`].
-pub(super) unsafe fn text(pointer: *const c_char, length: usize) -> String {
-    // SAFETY: passed on to the caller.
-    String::from_utf8_lossy(unsafe { slice(pointer.cast::<u8>(), length) }).into_owned()
 }

@@ -3,25 +3,21 @@
 use std::sync::Arc;
 
 use pjrt_sys::{
-    PJRT_Client, PJRT_Client_AddressableDevices_Args, PJRT_Client_AddressableMemories_Args, PJRT_Client_Compile_Args,
-    PJRT_Client_Create_Args, PJRT_Client_DefaultDeviceAssignment_Args, PJRT_Client_Destroy_Args,
-    PJRT_Client_Devices_Args, PJRT_Client_LookupAddressableDevice_Args, PJRT_Client_LookupDevice_Args,
-    PJRT_Client_PlatformName_Args, PJRT_Client_PlatformVersion_Args, PJRT_Client_ProcessIndex_Args,
-    PJRT_Client_TopologyDescription_Args, PJRT_Device, PJRT_Memory,
+    PJRT_Client, PJRT_Client_AddressableDevices_Args, PJRT_Client_AddressableMemories_Args, PJRT_Client_Create_Args,
+    PJRT_Client_DefaultDeviceAssignment_Args, PJRT_Client_Destroy_Args, PJRT_Client_Devices_Args,
+    PJRT_Client_LookupAddressableDevice_Args, PJRT_Client_LookupDevice_Args, PJRT_Client_PlatformName_Args,
+    PJRT_Client_PlatformVersion_Args, PJRT_Client_ProcessIndex_Args, PJRT_Client_TopologyDescription_Args, PJRT_Device,
+    PJRT_Memory,
 };
 
 use super::abi::PJRT_Client_UpdateGlobalProcessInfo_Args;
-use super::call::{Handle, Rest, Result, slice};
-use super::compile;
+use super::call::{Handle, Rest, Result};
+use super::client_options::{PLATFORM_NAME, client_options};
 use super::device::Device;
-use super::loaded_executable::LoadedExecutable;
 use super::memory::Memory;
-use super::named_value::{self, Value};
+use super::named_value;
 use super::topology::Topology;
 use crate::runtime::{self, ClientOptions, Code, Error};
-
-/// The name of the platform on every machine; the kind of device tells what it is.
-pub(super) const PLATFORM_NAME: &str = "mps";
 
 /// A client. Buffers and executables keep it alive, and with it the devices and memories that they point to.
 pub(super) struct Client {
@@ -97,31 +93,10 @@ impl Client {
     }
 }
 
-/// The options that a caller passes for a client or for the topology of one.
-pub(super) fn client_options(values: Vec<(String, Value)>) -> Result<ClientOptions> {
-    let mut options = ClientOptions::default();
-    for (name, value) in values {
-        match (name.as_str(), value) {
-            ("device", Value::String(device)) => options.device = Some(device),
-            // What jax.distributed adds for every platform.
-            ("node_id" | "partition_index", Value::Int64(_)) => {}
-            ("num_nodes", Value::Int64(nodes)) if nodes <= 1 => {}
-            ("num_nodes", Value::Int64(nodes)) => {
-                let message = format!("mps runs in one process, not in {nodes}");
-                return Err(Error::new(Code::Unimplemented, message));
-            }
-            (name, value) => {
-                let message = format!("option {name} of the mps client: expected device (cpu or gpu), not {value:?}");
-                return Err(Error::new(Code::InvalidArgument, message));
-            }
-        }
-    }
-    Ok(options)
-}
-
 entry! {
     /// Opens the device. The key-value callbacks are not looked at: without jax.distributed they are garbage.
     PJRT_Client_Create(args: PJRT_Client_Create_Args) {
+        let _rest = Rest;
         // SAFETY: the caller passes that many options.
         let options = unsafe { named_value::read(args.create_options, args.num_options) }?;
         args.client = Client::new(client_options(options)?)?.give();
@@ -227,19 +202,6 @@ entry! {
 }
 
 entry! {
-    /// Compiles StableHLO for the devices of the options.
-    PJRT_Client_Compile(args: PJRT_Client_Compile_Args, client: Arc<Client>) {
-        let _rest = Rest;
-        // SAFETY: the caller's program and options, as long as it says.
-        let (program, options) = unsafe {
-            (compile::mlir(args.program)?, slice(args.compile_options.cast::<u8>(), args.compile_options_size))
-        };
-        args.executable = LoadedExecutable::compile(client, program, options)?.give();
-        Ok(())
-    }
-}
-
-entry! {
     /// Ids of devices in order.
     PJRT_Client_DefaultDeviceAssignment(args: PJRT_Client_DefaultDeviceAssignment_Args, client: Arc<Client>) {
         let asked = usize::try_from(args.num_replicas)
@@ -262,25 +224,5 @@ entry! {
             unsafe { args.default_assignment.add(index).write(device.description().id()) };
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_known_by_name() {
-        let options = client_options(vec![
-            ("device".into(), Value::String("cpu".into())),
-            ("num_nodes".into(), Value::Int64(1)),
-            ("node_id".into(), Value::Int64(0)),
-        ]);
-        assert_eq!(options.unwrap().device.as_deref(), Some("cpu"));
-        let unknown = client_options(vec![("memory_fraction".into(), Value::Float(0.5))]).unwrap_err();
-        assert_eq!(unknown.code, Code::InvalidArgument);
-        assert!(unknown.message.contains("memory_fraction"));
-        let distributed = client_options(vec![("num_nodes".into(), Value::Int64(2))]).unwrap_err();
-        assert_eq!(distributed.code, Code::Unimplemented);
     }
 }

@@ -1,9 +1,13 @@
-//! Compilation without a client.
+//! Compilation, with a client and without.
 
-use pjrt_sys::{PJRT_Compile_Args, PJRT_Program};
+use std::sync::Arc;
+
+use pjrt_sys::{PJRT_Client_Compile_Args, PJRT_Compile_Args, PJRT_Program};
 
 use super::call::{Handle, Rest, Result, check, slice, text};
+use super::client::Client;
 use super::executable::{Description, Executable};
+use super::loaded_executable::LoadedExecutable;
 use super::topology::Topology;
 use crate::runtime::{Code, Error};
 
@@ -14,7 +18,7 @@ use crate::runtime::{Code, Error};
 ///
 /// # Errors
 /// INVALID_ARGUMENT for any format but MLIR, as XLA says it; UNIMPLEMENTED for XLA's own, which XLA takes.
-pub(super) unsafe fn mlir<'a>(program: *const PJRT_Program) -> Result<&'a [u8]> {
+unsafe fn mlir<'a>(program: *const PJRT_Program) -> Result<&'a [u8]> {
     // SAFETY: passed on to the caller.
     unsafe { check("PJRT_Program", program, PJRT_Program::STRUCT_SIZE) }?;
     // SAFETY: checked.
@@ -40,6 +44,19 @@ entry! {
         let runtime = topology.runtime();
         let executable = runtime.compile(program, options)?;
         args.executable = Executable(Description::new(executable, options, runtime.platform_version())).give();
+        Ok(())
+    }
+}
+
+entry! {
+    /// Compiles StableHLO for the devices of the options.
+    PJRT_Client_Compile(args: PJRT_Client_Compile_Args, client: Arc<Client>) {
+        let _rest = Rest;
+        // SAFETY: the caller's program and options, as long as it says.
+        let (program, options) = unsafe {
+            (mlir(args.program)?, slice(args.compile_options.cast::<u8>(), args.compile_options_size))
+        };
+        args.executable = LoadedExecutable::compile(client, program, options)?.give();
         Ok(())
     }
 }

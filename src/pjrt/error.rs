@@ -10,7 +10,7 @@ use pjrt_sys::{
 };
 
 use super::abi::{PJRT_Error_ForEachPayload_Args, PJRT_Error_FunctionTable, PJRT_Error_PayloadVisitor};
-use super::call::{Handle, check};
+use super::handle::{Handle, check};
 use crate::runtime::{Code, Error};
 
 /// What a `PJRT_Error*` points to. Since minor 107 callers read the function table themselves.
@@ -61,7 +61,7 @@ pub(super) fn give_outcome(outcome: Result<(), Error>) -> *mut PJRT_Error {
 /// `message` is null or points to `size` bytes.
 pub(super) unsafe fn from_caller(code: PJRT_Error_Code, message: *const c_char, size: usize) -> Error {
     // SAFETY: passed on to the caller.
-    let message = unsafe { super::call::text(message, size) };
+    let message = unsafe { super::handle::text(message, size) };
     Error::new(code_from_c(code), message)
 }
 

@@ -18,7 +18,7 @@ use super::abi::{
     has_field,
 };
 use super::call::{Handle, check};
-use super::extensions::layouts::{self, MemoryLayout};
+use super::memory_layout::{self, MemoryLayout};
 use super::{named_value, types};
 use crate::runtime::{self, Code, Error, Signature};
 
@@ -50,7 +50,10 @@ impl Values {
         Self {
             memory_kinds: signatures.iter().map(|value| value.memory.name().as_ptr().cast()).collect(),
             memory_kind_sizes: signatures.iter().map(|value| value.memory.name().len()).collect(),
-            layouts: signatures.iter().map(|value| layouts::of(value.layout.as_ref(), value.dims.len())).collect(),
+            layouts: signatures
+                .iter()
+                .map(|value| memory_layout::of(value.layout.as_ref(), value.dims.len()))
+                .collect(),
         }
     }
 }

@@ -11,8 +11,7 @@ use super::call::{Handle, Rest, Result, check, slice};
 use super::event;
 use super::loaded_executable::LoadedExecutable;
 use super::transfers::Transfers;
-use crate::plan::HostTransfers;
-use crate::runtime::{self, Code, Error};
+use crate::runtime::{self, Code, Error, HostTransfers};
 
 #[cold]
 fn invalid(message: String) -> Error {

@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pjrt_sys::{
-    PJRT_Buffer_Type, PJRT_Client_BufferFromHostBuffer_Args, PJRT_Client_CreateViewOfDeviceBuffer_Args,
-    PJRT_HostBufferSemantics, PJRT_Memory,
+    PJRT_Client_BufferFromHostBuffer_Args, PJRT_Client_CreateViewOfDeviceBuffer_Args, PJRT_HostBufferSemantics,
+    PJRT_Memory,
 };
 
 use super::abi::{
@@ -15,24 +15,9 @@ use super::abi::{
 use super::buffer::Buffer;
 use super::call::{Handle, Rest, Result, slice};
 use super::client::Client;
-use super::copy::{dense_bytes, row_major_strides, same_places, strided};
+use super::copy::{row_major_strides, same_places, strided};
 use super::{error, event, layout, types};
-use crate::runtime::{BufferType, Code, Completion, Error, HostBytes, Lent};
-
-/// The type and sizes that a caller names.
-///
-/// # Safety
-/// `dims` is null or points to `count` sizes.
-pub(super) unsafe fn shape<'a>(
-    number: PJRT_Buffer_Type,
-    dims: *const i64,
-    count: usize,
-) -> Result<(BufferType, &'a [i64], usize)> {
-    let ty = types::from_c(number)?;
-    // SAFETY: passed on to the caller.
-    let dims = unsafe { slice(dims, count) };
-    Ok((ty, dims, dense_bytes(dims, types::element_bytes(ty))?))
-}
+use crate::runtime::{BorrowedMemory, BufferType, Code, Completion, Error, HostBytes};
 
 /// An array of the host, with byte strides, to be written in the order that it will have on the device.
 struct Strided<'a> {
@@ -63,7 +48,7 @@ unsafe impl HostBytes for Strided<'_> {
 ///
 /// # Errors
 /// INVALID_ARGUMENT for semantics that do not exist.
-fn is_lent(semantics: PJRT_HostBufferSemantics) -> Result<bool> {
+fn is_borrowed(semantics: PJRT_HostBufferSemantics) -> Result<bool> {
     use pjrt_sys::{
         PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableOnlyDuringCall as DURING_CALL,
         PJRT_HostBufferSemantics_PJRT_HostBufferSemantics_kImmutableUntilTransferCompletes as DURING_TRANSFER,
@@ -83,13 +68,13 @@ entry! {
     PJRT_Client_BufferFromHostBuffer(args: PJRT_Client_BufferFromHostBuffer_Args, client: Arc<Client>) {
         let _rest = Rest;
         // SAFETY: the caller's sizes.
-        let (ty, dims, length) = unsafe { shape(args.type_, args.dims, args.num_dims) }?;
+        let (ty, dims, length) = unsafe { types::shape(args.type_, args.dims, args.num_dims) }?;
         let element_bytes = types::element_bytes(ty);
         // SAFETY: device and memory are null or alive; the layout is valid during the call.
         let (layout, (device, memory)) = unsafe {
             (layout::on_device(args.device_layout, dims, element_bytes)?, Client::place(args.device, args.memory)?)
         };
-        let is_lent = is_lent(args.host_buffer_semantics)?;
+        let is_borrowed = is_borrowed(args.host_buffer_semantics)?;
         if args.data.is_null() && length > 0 {
             return Err(Error::new(Code::InvalidArgument, format!("expected {length} bytes of data, came a null pointer")));
         }
@@ -110,14 +95,14 @@ entry! {
             runtime.buffer_from_host(ty, dims, layout, [].as_slice(), device, memory)?
         } else if let BufferType::Tensor(element) = ty
             && dense
-            && is_lent
-            && Lent::fits(data, length)
+            && is_borrowed
+            && BorrowedMemory::fits(data, length)
             && runtime.borrows(ty, device)
         {
             let (completion, completer) = Completion::manual();
             // SAFETY: the caller lends the memory until the event says that it is done with.
-            let lent = unsafe { Lent::new(data, length, Box::new(move || completer.complete(Ok(())))) };
-            let buffer = runtime.buffer_from_lent(element, dims, layout, lent, device, memory)?;
+            let borrowed = unsafe { BorrowedMemory::new(data, length, Box::new(move || completer.complete(Ok(())))) };
+            let buffer = runtime.buffer_from_borrowed(element, dims, layout, borrowed, device, memory)?;
             args.done_with_host_buffer = event::give(completion);
             buffer
         } else if dense {
@@ -200,7 +185,7 @@ entry! {
         let args = unsafe { &mut *args };
         // SAFETY: the sizes are the caller's, device and memory null or alive; the layout is valid during the call.
         let (ty, dims, length, layout, (device, memory)) = unsafe {
-            let (ty, dims, length) = shape(args.element_type, args.dims, args.num_dims)?;
+            let (ty, dims, length) = types::shape(args.element_type, args.dims, args.num_dims)?;
             let layout = layout::on_device(args.layout, dims, types::element_bytes(ty))?;
             (ty, dims, length, layout, Client::place(args.device, memory)?)
         };
@@ -213,7 +198,7 @@ entry! {
             return refuse(Code::Unimplemented, "mps has no streams of others to wait for");
         }
         let data = args.device_buffer_ptr.cast::<u8>().cast_const();
-        if !Lent::is_whole_pages(data, length) {
+        if !BorrowedMemory::is_whole_pages(data, length) {
             return refuse(Code::InvalidArgument, "the memory is not whole pages of 16 KiB");
         }
         let (function, memory_of_caller) = (args.on_delete_callback, args.device_buffer_ptr);
@@ -221,8 +206,8 @@ entry! {
         let viewed = Arc::new(Mutex::new(Viewed::default()));
         let offered = viewed.clone();
         // SAFETY: the caller lends the memory until it is called back.
-        let lent = unsafe { Lent::new(data, length, Box::new(move || Viewed::give_back(&offered))) };
-        let buffer = client.runtime().buffer_from_lent(element, dims, layout, lent, device.runtime(), memory)?;
+        let borrowed = unsafe { BorrowedMemory::new(data, length, Box::new(move || Viewed::give_back(&offered))) };
+        let buffer = client.runtime().buffer_from_borrowed(element, dims, layout, borrowed, device.runtime(), memory)?;
         if buffer.pointer()? != data || !Viewed::keep(&viewed, on_delete) {
             return refuse(Code::Unimplemented, "mlx does not use this memory in place");
         }
@@ -235,7 +220,7 @@ entry! {
     /// A buffer with any content: zeros.
     PJRT_Client_CreateUninitializedBuffer(args: PJRT_Client_CreateUninitializedBuffer_Args, client: Arc<Client>) {
         // SAFETY: the caller's sizes.
-        let (ty, dims, length) = unsafe { shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
+        let (ty, dims, length) = unsafe { types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
         // SAFETY: device and memory are null or alive; the layout is valid during the call.
         let (layout, (device, memory)) = unsafe {
             let layout = layout::on_device(args.shape_layout, dims, types::element_bytes(ty))?;
@@ -256,7 +241,7 @@ entry! {
     /// A buffer that carries an error instead of elements.
     PJRT_Client_CreateErrorBuffer(args: PJRT_Client_CreateErrorBuffer_Args, client: Arc<Client>) {
         // SAFETY: the caller's sizes.
-        let (ty, dims, _) = unsafe { shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
+        let (ty, dims, _) = unsafe { types::shape(args.shape_element_type, args.shape_dims, args.shape_num_dims) }?;
         // SAFETY: the memory is null or alive; the layout is valid during the call.
         let (layout, (device, memory)) = unsafe {
             let layout = layout::on_device(args.shape_layout, dims, types::element_bytes(ty))?;

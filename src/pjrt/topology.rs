@@ -16,7 +16,7 @@ use super::abi::{
     PJRT_TopologyDescription_GetMemorySpaceKindIds_Args,
 };
 use super::call::{Handle, Result, slice, text};
-use super::client::{PLATFORM_NAME, client_options};
+use super::client_options::{PLATFORM_NAME, client_options};
 use super::device_description::DeviceDescription;
 use super::named_value::{self, Value};
 use crate::runtime::{self, Code, Error};

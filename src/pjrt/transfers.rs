@@ -13,8 +13,7 @@ use pjrt_sys::{
 
 use super::call::{Handle, slice};
 use super::{error, event};
-use crate::plan::HostTransfers;
-use crate::runtime::{Code, Error, interpreter};
+use crate::runtime::{Code, Error, HostTransfers, interpreter};
 
 /// The callbacks that came with one call, of one device.
 pub(super) struct Transfers {

@@ -2,7 +2,8 @@
 
 use pjrt_sys::PJRT_Buffer_Type;
 
-use super::call::Result;
+use super::call::{Result, slice};
+use super::copy::dense_bytes;
 use crate::program::ElementType;
 use crate::runtime::{BufferType, Code, Error};
 
@@ -77,6 +78,21 @@ pub(super) fn element_bytes(ty: BufferType) -> usize {
         BufferType::Token => 0,
         BufferType::Tensor(element) => element.bytes(),
     }
+}
+
+/// The type and sizes that a caller names.
+///
+/// # Safety
+/// `dims` is null or points to `count` sizes.
+pub(super) unsafe fn shape<'a>(
+    number: PJRT_Buffer_Type,
+    dims: *const i64,
+    count: usize,
+) -> Result<(BufferType, &'a [i64], usize)> {
+    let ty = from_c(number)?;
+    // SAFETY: passed on to the caller.
+    let dims = unsafe { slice(dims, count) };
+    Ok((ty, dims, dense_bytes(dims, element_bytes(ty))?))
 }
 
 #[cfg(test)]

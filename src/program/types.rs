@@ -3,133 +3,56 @@
 
 use std::fmt;
 
-/// Element type of a tensor. Names follow the StableHLO spec; the discriminants are our own.
-#[expect(missing_docs, reason = "the variants are the spec's own type names")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ElementType {
-    Bool,
-    I2,
-    I4,
-    I8,
-    I16,
-    I32,
-    I64,
-    U2,
-    U4,
-    U8,
-    U16,
-    U32,
-    U64,
-    F4E2M1FN,
-    F6E2M3FN,
-    F6E3M2FN,
-    F8E3M4,
-    F8E4M3,
-    F8E4M3B11FNUZ,
-    F8E4M3FN,
-    F8E4M3FNUZ,
-    F8E5M2,
-    F8E5M2FNUZ,
-    F8E8M0FNU,
-    BF16,
-    F16,
-    F32,
-    TF32,
-    F64,
-    /// complex<f32>, 64 bits in all.
-    C64,
-    /// complex<f64>, 128 bits in all.
-    C128,
+enumeration! {
+    /// Element type of a tensor. Names follow the StableHLO spec; the discriminants are our own.
+    #[expect(missing_docs, reason = "the variants are the spec's own type names")]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum ElementType: (&'static str, usize) {
+        Bool: ("i1", 8),
+        I2: ("i2", 2),
+        I4: ("i4", 4),
+        I8: ("i8", 8),
+        I16: ("i16", 16),
+        I32: ("i32", 32),
+        I64: ("i64", 64),
+        U2: ("ui2", 2),
+        U4: ("ui4", 4),
+        U8: ("ui8", 8),
+        U16: ("ui16", 16),
+        U32: ("ui32", 32),
+        U64: ("ui64", 64),
+        F4E2M1FN: ("f4E2M1FN", 4),
+        F6E2M3FN: ("f6E2M3FN", 6),
+        F6E3M2FN: ("f6E3M2FN", 6),
+        F8E3M4: ("f8E3M4", 8),
+        F8E4M3: ("f8E4M3", 8),
+        F8E4M3B11FNUZ: ("f8E4M3B11FNUZ", 8),
+        F8E4M3FN: ("f8E4M3FN", 8),
+        F8E4M3FNUZ: ("f8E4M3FNUZ", 8),
+        F8E5M2: ("f8E5M2", 8),
+        F8E5M2FNUZ: ("f8E5M2FNUZ", 8),
+        F8E8M0FNU: ("f8E8M0FNU", 8),
+        BF16: ("bf16", 16),
+        F16: ("f16", 16),
+        F32: ("f32", 32),
+        TF32: ("tf32", 32),
+        F64: ("f64", 64),
+        /// complex<f32>, 64 bits in all.
+        C64: ("complex<f32>", 64),
+        /// complex<f64>, 128 bits in all.
+        C128: ("complex<f64>", 128),
+    }
 }
 
 impl ElementType {
-    /// All of them.
-    pub const ALL: [Self; 31] = [
-        Self::Bool,
-        Self::I2,
-        Self::I4,
-        Self::I8,
-        Self::I16,
-        Self::I32,
-        Self::I64,
-        Self::U2,
-        Self::U4,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::F4E2M1FN,
-        Self::F6E2M3FN,
-        Self::F6E3M2FN,
-        Self::F8E3M4,
-        Self::F8E4M3,
-        Self::F8E4M3B11FNUZ,
-        Self::F8E4M3FN,
-        Self::F8E4M3FNUZ,
-        Self::F8E5M2,
-        Self::F8E5M2FNUZ,
-        Self::F8E8M0FNU,
-        Self::BF16,
-        Self::F16,
-        Self::F32,
-        Self::TF32,
-        Self::F64,
-        Self::C64,
-        Self::C128,
-    ];
-
     /// The spelling in StableHLO text.
     pub fn name(self) -> &'static str {
-        use ElementType::*;
-        match self {
-            Bool => "i1",
-            I2 => "i2",
-            I4 => "i4",
-            I8 => "i8",
-            I16 => "i16",
-            I32 => "i32",
-            I64 => "i64",
-            U2 => "ui2",
-            U4 => "ui4",
-            U8 => "ui8",
-            U16 => "ui16",
-            U32 => "ui32",
-            U64 => "ui64",
-            F4E2M1FN => "f4E2M1FN",
-            F6E2M3FN => "f6E2M3FN",
-            F6E3M2FN => "f6E3M2FN",
-            F8E3M4 => "f8E3M4",
-            F8E4M3 => "f8E4M3",
-            F8E4M3B11FNUZ => "f8E4M3B11FNUZ",
-            F8E4M3FN => "f8E4M3FN",
-            F8E4M3FNUZ => "f8E4M3FNUZ",
-            F8E5M2 => "f8E5M2",
-            F8E5M2FNUZ => "f8E5M2FNUZ",
-            F8E8M0FNU => "f8E8M0FNU",
-            BF16 => "bf16",
-            F16 => "f16",
-            F32 => "f32",
-            TF32 => "tf32",
-            F64 => "f64",
-            C64 => "complex<f32>",
-            C128 => "complex<f64>",
-        }
+        self.row().0
     }
 
     /// Width of one element in bits (Bool counts as 8: it is one byte wherever bytes are exchanged).
     pub fn bits(self) -> usize {
-        use ElementType::*;
-        match self {
-            I2 | U2 => 2,
-            I4 | U4 | F4E2M1FN => 4,
-            F6E2M3FN | F6E3M2FN => 6,
-            Bool | I8 | U8 | F8E3M4 | F8E4M3 | F8E4M3B11FNUZ | F8E4M3FN | F8E4M3FNUZ | F8E5M2 | F8E5M2FNUZ
-            | F8E8M0FNU => 8,
-            I16 | U16 | BF16 | F16 => 16,
-            I32 | U32 | F32 | TF32 => 32,
-            I64 | U64 | F64 | C64 => 64,
-            C128 => 128,
-        }
+        self.row().1
     }
 
     /// Bytes of one element when unpacked (sub-byte types take one byte each, as PJRT passes them).

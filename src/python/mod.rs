@@ -34,8 +34,8 @@ mod native {
 
     #[pymodule_export]
     use super::interrupts::Interruptible;
-    use crate::mlx::Fact;
     use crate::runtime::controls;
+    use crate::runtime::controls::Fact;
 
     /// From now on signals are looked for while programs run.
     #[pymodule_init]

@@ -7,13 +7,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::{Code, Error};
-use super::jobs::Job;
 use crate::mlx::{autorelease_pool, interpreter, is_forked_child, shutdown};
+
+/// Work of a program.
+type Job = Box<dyn FnOnce() + Send>;
 
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(10);
-/// How long the end of the process waits for programs that were left behind.
-const FAREWELL: Duration = Duration::from_secs(20);
 
 struct State {
     /// Threads without work, by number.
@@ -61,7 +61,7 @@ pub(super) struct Running(());
 /// Begins such work on the calling thread.
 pub(super) fn begin() -> Running {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| shutdown::at_exit(farewell));
+    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Programs, wait_at_exit));
     lock().running += 1;
     Running(())
 }
@@ -116,19 +116,19 @@ fn work(number: u64, first: Job) {
 }
 
 /// MLX's own objects go at the end of the process, under the feet of programs that still run: these end first.
-extern "C" fn farewell() {
+fn wait_at_exit(deadline: Instant) -> bool {
     if is_forked_child() {
-        return;
+        return true;
     }
-    let deadline = Instant::now() + FAREWELL;
     let mut state = lock();
     while state.running > 0 {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return;
+            return false;
         }
         state = CHANGED.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
+    true
 }
 
 #[cfg(test)]

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
 
-use super::client::Device;
 use super::completion::Completion;
+use super::definition_event::DefinitionEvent;
+use super::device::Device;
 use super::error::{Code, Error};
 use super::fork;
 use super::interrupts;
 use super::layout::Layout;
-use super::promise::Promise;
 use crate::lower::{array_from_host, shape_i32, storage, token_array};
-use crate::mlx::{self, Array, Dtype, HostBytes, Lent, Reach};
+use crate::mlx::{self, Array, BorrowedMemory, Dtype, HostBytes, Reach};
 use crate::program::ElementType;
 
 /// Where a buffer lies, by PJRT's names. All three are the same memory where host and device share it, and MLX manages
@@ -61,7 +61,7 @@ pub struct Buffer {
     memory: MemoryKind,
     completion: Completion,
     /// Of a buffer whose array is still to come.
-    promise: Option<Arc<Promise>>,
+    definition: Option<Arc<DefinitionEvent>>,
     deleted: AtomicBool,
     state: Mutex<State>,
 }
@@ -105,34 +105,34 @@ impl Buffer {
             device,
             memory,
             completion,
-            promise: None,
+            definition: None,
             deleted: AtomicBool::new(false),
             state: Mutex::new(State { array, view: None, external: 0, claims: 0 }),
         })
     }
 
-    /// A buffer whose array a program underway will bring, with [`Self::keep`] and before it keeps the promise.
+    /// A buffer whose array a program underway will bring, with [`Self::define`] and before it defines the event.
     pub(super) fn promised(
         ty: BufferType,
         dims: &[i64],
         layout: Option<Layout>,
         device: Arc<Device>,
         memory: MemoryKind,
-        promise: Arc<Promise>,
+        definition: Arc<DefinitionEvent>,
         completion: Completion,
     ) -> Arc<Self> {
         let mut buffer = Self::new(ty, dims, layout, device, memory, None, completion);
-        Arc::get_mut(&mut buffer).expect("nobody else has it yet").promise = Some(promise);
+        Arc::get_mut(&mut buffer).expect("nobody else has it yet").definition = Some(definition);
         buffer
     }
 
-    /// The promise of the array, as long as nobody has kept it.
-    pub(super) fn promise(&self) -> Option<&Arc<Promise>> {
-        self.promise.as_ref().filter(|promise| !promise.is_kept())
+    /// When the array will be defined, as long as it is not.
+    pub(super) fn pending_definition(&self) -> Option<&Arc<DefinitionEvent>> {
+        self.definition.as_ref().filter(|event| !event.is_defined())
     }
 
     /// Brings the array of a promised buffer.
-    pub(super) fn keep(&self, array: Array) {
+    pub(super) fn define(&self, array: Array) {
         let mut state = self.lock();
         state.array = Some(array);
         if self.is_deleted() {
@@ -182,16 +182,16 @@ impl Buffer {
     }
 
     /// An array in memory of the host, if the device can read it there; else a copy of it.
-    pub(super) fn from_lent(
+    pub(super) fn from_borrowed(
         element: ElementType,
         dims: &[i64],
         layout: Option<Layout>,
-        lent: Lent,
+        borrowed: BorrowedMemory,
         device: Arc<Device>,
         memory: MemoryKind,
     ) -> Result<Arc<Self>, Error> {
         let (shape, dtype) = form(element, dims, layout.as_ref())?;
-        let array = Array::from_lent(lent, &shape, dtype)?;
+        let array = Array::from_borrowed(borrowed, &shape, dtype)?;
         let ty = BufferType::Tensor(element);
         Ok(Self::new(ty, dims, layout, device, memory, Some(array), Completion::ready()))
     }
@@ -272,8 +272,8 @@ impl Buffer {
         if self.is_deleted() {
             return Err(self.gone());
         }
-        if let Some(promise) = self.promise() {
-            promise.wait();
+        if let Some(event) = self.pending_definition() {
+            event.wait();
         }
         if let Some(error) = self.completion.known_error() {
             return Err(error);
@@ -347,8 +347,8 @@ impl Buffer {
     /// When the buffer is deleted.
     pub fn acquire_external(&self) -> Result<(), Error> {
         fork::check()?;
-        if let Some(promise) = self.promise() {
-            interrupts::wait(|| promise.is_kept(), |done| promise.when_kept(done), || promise.wait())?;
+        if let Some(event) = self.pending_definition() {
+            interrupts::wait(|| event.is_defined(), |done| event.on_defined(done), || event.wait())?;
         }
         let mut state = self.lock();
         if state.array.is_none() {

@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
-use super::client::{self, MemoryStats};
+use super::device::{self, MemoryStats};
 use super::error::Error;
 use super::{capture, fork, settings};
-use crate::mlx::{self, Backend, Fact, Stream};
+use crate::mlx::{self, Backend, Stream};
+
+pub use crate::mlx::Fact;
 
 /// MLX's device, as MLX describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ fn enter() -> Result<(), Error> {
 
 /// Of the device that a client of this process has, whatever part that plays.
 fn stream() -> Result<Stream, Error> {
-    Ok(Stream::get(client::device_kind(None)?)?)
+    Ok(Stream::get(device::device_kind(None)?)?)
 }
 
 /// The device that a client of this process has.

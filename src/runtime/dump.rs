@@ -1,5 +1,5 @@
 //! `JAX_MPS_DUMP=dir`, or the compile option `xla_dump_to` for one program: the program as received, after each pass, and
-//! its plan. `JAX_MPS_DUMP_STAGE=0-received` writes the stages alone whose names begin so.
+//! its plan. `JAX_MPS_DUMP_STAGE=00-received` writes the stages alone whose names begin so.
 #![forbid(unsafe_code)]
 
 use std::cell::OnceCell;

@@ -12,15 +12,15 @@ use smallvec::SmallVec;
 
 use super::buffer::Buffer;
 use super::completion::{Completer, Completion};
+use super::definition_event::DefinitionEvent;
 use super::error::{Code, Error};
 use super::executable::{Executable, Signature};
 use super::fork;
 use super::interrupts::{self, Outcome, interrupted};
 use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
-use super::promise::Promise;
 use super::timeline;
-use crate::mlx::{self, Array, Arrays, Launch, Places, Reach, run_program};
+use crate::mlx::{self, Array, Arrays, BufferSlices, Launch, Reach, run_program};
 use crate::plan::{HostTransfers, Origin, with_host_transfers, with_step_observer};
 
 /// Which arguments a call gives away.
@@ -60,7 +60,7 @@ impl Executable {
             let message = format!("{}: argument {index} has been deleted or donated", self.name);
             return Err(Error::new(Code::InvalidArgument, message));
         }
-        let waits = self.blocks || arguments.iter().any(|buffer| buffer.promise().is_some());
+        let waits = self.blocks || arguments.iter().any(|buffer| buffer.pending_definition().is_some());
         if waits && transfers.is_none() {
             let outputs = self.defer(arguments, donated);
             if self.blocks
@@ -192,14 +192,14 @@ impl Executable {
     fn defer(self: &Arc<Self>, arguments: &[&Arc<Buffer>], donated: Donations) -> Vec<Arc<Buffer>> {
         let underway = jobs::begin();
         let (completion, completer) = Completion::manual();
-        let promise = Promise::new();
+        let definition = DefinitionEvent::new();
         let outputs: Vec<Arc<Buffer>> = self
             .results
             .iter()
             .map(|result| {
-                let (device, promise) = (self.devices[0].clone(), promise.clone());
+                let (device, definition) = (self.devices[0].clone(), definition.clone());
                 let layout = result.layout.clone();
-                Buffer::promised(result.ty, &result.dims, layout, device, result.memory, promise, completion.clone())
+                Buffer::promised(result.ty, &result.dims, layout, device, result.memory, definition, completion.clone())
             })
             .collect();
         let arguments: Vec<Arc<Buffer>> = arguments.iter().map(|&buffer| buffer.clone()).collect();
@@ -209,8 +209,9 @@ impl Executable {
                 buffer.delete();
             }
         }
-        let awaited: Vec<Arc<Promise>> = arguments.iter().filter_map(|buffer| buffer.promise().cloned()).collect();
-        let deferred = Deferred { executable: self.clone(), arguments, donated, outputs: outputs.clone(), promise };
+        let awaited: Vec<Arc<DefinitionEvent>> =
+            arguments.iter().filter_map(|buffer| buffer.pending_definition().cloned()).collect();
+        let deferred = Deferred { executable: self.clone(), arguments, donated, outputs: outputs.clone(), definition };
         let job: Job = Box::new(move || {
             deferred.run(completer);
             drop(underway);
@@ -224,9 +225,9 @@ impl Executable {
         if let Some(reservation) = &self.reservation {
             reservation.check()?;
         }
-        let mut taken = Places::with_capacity_and_hasher(arrays.len() + self.results.len(), Default::default());
+        let mut taken = BufferSlices::with_capacity_and_hasher(arrays.len() + self.results.len(), Default::default());
         for (array, _) in arrays.iter().zip(donated).filter(|&(array, &donated)| !donated && array.size() > 0) {
-            taken.insert(array.place()?);
+            taken.insert(array.buffer_slice()?);
         }
         let stream = self.devices[0].stream();
         self.trace.record(|recorded| {
@@ -238,7 +239,7 @@ impl Executable {
             if let Some(run) = run.as_mut().filter(|_| !self.blocks) {
                 run.built();
             }
-            let (outputs, launch) = settle(outputs, taken, &self.constants, stream)?;
+            let (outputs, launch) = densify(outputs, taken, &self.constants, stream)?;
             if let Some(run) = run {
                 run.scheduled(&Completion::of(launch.clone()));
             }
@@ -338,12 +339,12 @@ struct Deferred {
     arguments: Vec<Arc<Buffer>>,
     donated: Donations,
     outputs: Vec<Arc<Buffer>>,
-    promise: Arc<Promise>,
+    definition: Arc<DefinitionEvent>,
 }
 
 impl Deferred {
     fn run(self, completer: Completer) {
-        let Self { executable, arguments, donated, outputs, promise } = self;
+        let Self { executable, arguments, donated, outputs, definition } = self;
         let span = timeline::span("program", || executable.name.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let reach = arguments.iter().fold(Reach::now(), |reach, buffer| buffer.reach(reach));
@@ -362,7 +363,7 @@ impl Deferred {
         match outcome {
             Ok((arrays, launch)) => {
                 for (buffer, array) in outputs.iter().zip(arrays) {
-                    buffer.keep(array);
+                    buffer.define(array);
                 }
                 completer.follow(launch);
             }
@@ -371,19 +372,19 @@ impl Deferred {
                 completer.complete(Err(error));
             }
         }
-        promise.keep();
+        definition.define();
     }
 }
 
-/// Submits the job when all promises are kept.
-fn submit_after(promises: &[Arc<Promise>], job: Job) {
-    if promises.is_empty() {
+/// Submits the job when all of these arrays are defined.
+fn submit_after(definitions: &[Arc<DefinitionEvent>], job: Job) {
+    if definitions.is_empty() {
         return jobs::submit(job);
     }
-    let left = Arc::new((AtomicUsize::new(promises.len()), std::sync::Mutex::new(Some(job))));
-    for promise in promises {
+    let left = Arc::new((AtomicUsize::new(definitions.len()), std::sync::Mutex::new(Some(job))));
+    for definition in definitions {
         let left = left.clone();
-        promise.when_kept(Box::new(move || {
+        definition.on_defined(Box::new(move || {
             if left.0.fetch_sub(1, Ordering::AcqRel) == 1 {
                 let job = left.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
                 if let Some(job) = job {
@@ -411,34 +412,34 @@ fn transpose(
 
 /// Schedules the outputs and sees that each is row-major in memory of its own: PJRT buffers are dense, and JAX promises
 /// that distinct arrays have distinct pointers.
-fn settle(
+fn densify(
     outputs: Arrays,
-    mut taken: Places,
-    constants: &Places,
+    mut taken: BufferSlices,
+    constants: &BufferSlices,
     stream: mlx::Stream,
 ) -> Result<(Arrays, Launch), Error> {
     let launch = stream.evaluate_async(&outputs)?;
-    let mut mended: Vec<(usize, Array)> = Vec::new();
+    let mut copies: Vec<(usize, Array)> = Vec::new();
     for (index, output) in outputs.iter().enumerate() {
         if output.size() == 0 {
             continue;
         }
-        let mend = if output.is_row_contiguous()? {
-            let place = output.place()?;
-            if !constants.contains(&place) && taken.insert(place) {
+        let copy = if output.is_row_contiguous()? {
+            let slice = output.buffer_slice()?;
+            if !constants.contains(&slice) && taken.insert(slice) {
                 continue;
             }
             mlx::duplicate
         } else {
             mlx::contiguous
         };
-        mended.push((index, mend(output, stream.that_holds(output.dtype())?)?));
+        copies.push((index, copy(output, stream.that_holds(output.dtype())?)?));
     }
-    if mended.is_empty() {
+    if copies.is_empty() {
         return Ok((outputs, launch));
     }
     let mut outputs = outputs;
-    for (index, array) in mended {
+    for (index, array) in copies {
         outputs[index] = array;
     }
     let launch = stream.evaluate_async(&outputs)?;

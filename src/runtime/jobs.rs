@@ -25,8 +25,6 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// the memory of results that nobody has asked for.
 const MOST_UNDERWAY: usize = 64;
 const IDLE: Duration = Duration::from_secs(10);
-/// How long the end of the process waits for programs that are running.
-const FAREWELL: Duration = Duration::from_secs(20);
 
 struct Pool {
     state: Mutex<State>,
@@ -154,7 +152,7 @@ pub(super) fn begin() -> Underway {
 /// Runs a job on one of the threads, soon.
 pub(super) fn submit(job: Job) {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| shutdown::at_exit(farewell));
+    ONCE.call_once(|| shutdown::at_exit(shutdown::Stage::Programs, wait_at_exit));
     let mut state = POOL.lock();
     state.queue.push_back((Instant::now(), job));
     if state.idle >= state.queue.len() || state.threads >= MOST_THREADS {
@@ -181,12 +179,11 @@ pub(super) fn submit(job: Job) {
 
 /// At the end of the process MLX's own objects go, under the feet of programs that still run: these end first. Loops
 /// look at [`shutdown::requested`].
-extern "C" fn farewell() {
+fn wait_at_exit(deadline: Instant) -> bool {
     if is_forked_child() {
         // The programs run in the parent.
-        return;
+        return true;
     }
-    let deadline = Instant::now() + FAREWELL;
     let mut state = POOL.lock();
     let abandoned = std::mem::take(&mut state.queue);
     // Dropped without the lock: a job that is dropped ends its program.
@@ -196,10 +193,11 @@ extern "C" fn farewell() {
     while state.running > 0 {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return;
+            return false;
         }
         state = POOL.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
+    true
 }
 
 #[cfg(test)]

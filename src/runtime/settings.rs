@@ -2,11 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::error::{Code, Error};
-use super::{capture, dump, timeline};
 use crate::kernel::cost::Place;
-use crate::mlx::{self, Backend};
+use crate::mlx;
 use crate::passes::Choice;
-use crate::reader;
 
 /// `off` sends programs on a few numbers to the device too.
 const HOST: &str = "JAX_MPS_HOST";
@@ -58,21 +56,6 @@ pub(super) fn place() -> Result<Place, Error> {
 pub(super) fn passes() -> Result<Choice, Error> {
     let Some(text) = variable(PASSES) else { return Ok(Choice::default()) };
     Choice::parse(&text).map_err(|expected| unexpected(PASSES, &expected, &text))
-}
-
-/// Checks what is not read before the first program, and opens the timeline's file.
-///
-/// # Errors
-/// INVALID_ARGUMENT for a bad value or a folder that cannot be written to; FAILED_PRECONDITION for what the backend does
-/// not do.
-pub(super) fn check(backend: Backend) -> Result<(), Error> {
-    host_is_allowed()?;
-    passes()?;
-    place()?;
-    reader::check().map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
-    dump::check()?;
-    timeline::open()?;
-    capture::check(backend)
 }
 
 /// Checks that the MLX in the process is the one that this library was built against: its classes have other layouts in

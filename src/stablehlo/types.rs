@@ -255,22 +255,12 @@ fn builtin_type(ty: BuiltinType, entry: &Entry<'_>) -> Result<ShallowType, ReadE
 }
 
 fn integer(width: u32, is_unsigned: bool) -> Option<ElementType> {
-    use ElementType::*;
-    Some(match (width, is_unsigned) {
-        (1, _) => Bool,
-        (2, false) => I2,
-        (4, false) => I4,
-        (8, false) => I8,
-        (16, false) => I16,
-        (32, false) => I32,
-        (64, false) => I64,
-        (2, true) => U2,
-        (4, true) => U4,
-        (8, true) => U8,
-        (16, true) => U16,
-        (32, true) => U32,
-        (64, true) => U64,
-        _ => return None,
+    if width == 1 {
+        return Some(ElementType::Bool);
+    }
+    ElementType::ALL.into_iter().find(|element| {
+        (if is_unsigned { element.is_unsigned_integer() } else { element.is_signed_integer() })
+            && element.bits() == width as usize
     })
 }
 
@@ -289,39 +279,7 @@ fn text_type(text: &str) -> ShallowType {
 
 /// The real element type of that name in MLIR's text.
 pub(crate) fn element_of_name(name: &str) -> Option<ElementType> {
-    use ElementType::*;
-    const NAMED: [ElementType; 29] = [
-        Bool,
-        I2,
-        I4,
-        I8,
-        I16,
-        I32,
-        I64,
-        U2,
-        U4,
-        U8,
-        U16,
-        U32,
-        U64,
-        F4E2M1FN,
-        F6E2M3FN,
-        F6E3M2FN,
-        F8E3M4,
-        F8E4M3,
-        F8E4M3B11FNUZ,
-        F8E4M3FN,
-        F8E4M3FNUZ,
-        F8E5M2,
-        F8E5M2FNUZ,
-        F8E8M0FNU,
-        BF16,
-        F16,
-        F32,
-        TF32,
-        F64,
-    ];
-    NAMED.into_iter().find(|element| element.name() == name)
+    ElementType::ALL.into_iter().find(|element| !element.is_complex() && element.name() == name)
 }
 
 /// A helper for encodings of types: reads a list of types.

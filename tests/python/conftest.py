@@ -44,7 +44,7 @@ def collect_programs(request):
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_MPS_DUMP", str(Path(base) / file.stem))
-        patch.setenv("JAX_MPS_DUMP_STAGE", "0-received")
+        patch.setenv("JAX_MPS_DUMP_STAGE", "00-received")
         yield
 
 

@@ -1,5 +1,6 @@
 """Programs that wait for the device on their way run behind the caller's back."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -147,7 +148,13 @@ DAEMON = """
 import sys, threading, time
 import jax, jax.numpy as jnp, numpy as np
 endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+# To end Python while a thread compiles is another matter: jaxlib bears it on no platform.
+for shape in [(3,), (4,), ()]:
+    np.asarray(endless(-jnp.ones(shape)) + 1)
+jax.device_put(jnp.ones(3), jax.devices('cpu')[0]).block_until_ready()
 waiting = threading.Event()
+after_callback = jax.jit(lambda x: endless(jax.pure_callback(np.asarray, jax.ShapeDtypeStruct((3,), 'float32'), x)))
+after_callback(-np.ones(3, 'float32')).block_until_ready()
 def work():
     waiting.set()
     {wait}
@@ -169,7 +176,7 @@ print("done", flush=True)
         "float(endless(jnp.ones(())))",
         "jax.device_put(endless(jnp.ones(3)), jax.devices('cpu')[0]).block_until_ready()",
         "endless(jnp.ones(3)).unsafe_buffer_pointer()",
-        "jax.jit(lambda x: endless(jax.pure_callback(np.asarray, jax.ShapeDtypeStruct((3,), 'float32'), x)))(np.ones(3))",
+        "after_callback(np.ones(3, 'float32'))",
     ],
 )
 def test_process_ends_well_while_a_daemon_thread_waits(wait, device):
@@ -179,3 +186,90 @@ def test_process_ends_well_while_a_daemon_thread_waits(wait, device):
     program = DAEMON.format(wait=wait)
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "done\n", "")
+
+
+BEGINS_LATE = """
+import os, sys, threading, time, types
+os.environ["JAX_MPS_TRACE"] = path = sys.argv[1]
+os.mkfifo(path)
+import jax, jax.numpy as jnp
+waiting = threading.Event()
+def work():
+    waiting.set()
+    jnp.ones(3)
+class Last:
+    def __del__(self, open=os.open, path=path, how=os.O_RDONLY, sleep=time.sleep, write=os.write):
+        # While Python ends: the client has been waiting for a reader of its trace.
+        open(path, how)
+        write(1, b"opened\\n")
+        sleep(1)
+sys.modules["last"] = types.ModuleType("last")
+sys.modules["last"].last = Last()
+threading.Thread(target=work, daemon=True).start()
+waiting.wait()
+time.sleep(2)
+print("done", flush=True)
+"""
+
+
+def test_process_ends_well_while_a_daemon_thread_opens_the_device(device, tmp_path):
+    """What takes a GPU seconds takes the CPU none, so here the client waits for somebody to read its trace."""
+    if device.platform != PLATFORM_HAS_JOBS:
+        pytest.skip("XLA:CPU writes no trace")
+    program = [sys.executable, "-c", BEGINS_LATE, str(tmp_path / "trace")]
+    ran = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "done\nopened\n", "")
+
+
+FREE = """
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+void __libc_free(void*);
+static volatile int ends, clears;
+void the_end_begins(void) { ends = 1; }
+void free(void* memory) {
+  if (ends && memory) {
+    if (syscall(SYS_gettid) != getpid()) {
+      if (clears) abort();
+    } else if (malloc_usable_size(memory) > 100000) {
+      clears = 1;
+      usleep(2000);
+    }
+  }
+  __libc_free(memory);
+}
+"""
+
+ENDS_EARLY = """
+import ctypes
+import jax, jax.numpy as jnp
+a = jnp.full((2000, 2000), 1e-3)
+@jax.jit
+def products(x):
+    for _ in range(60):
+        x = a @ x
+    return x
+kept = jax.block_until_ready([jnp.full(35_000, i) for i in range(200)])
+x = products(jnp.ones(2000)).block_until_ready()
+del kept
+for _ in range(5):
+    x = products(x)
+this = ctypes.CDLL(None)
+this.the_end_begins()
+this.exit(0)
+"""
+
+
+def test_process_ends_well_while_the_device_computes(device, tmp_path):
+    """MLX's threads free arrays while the main one destroys its CPU allocator, without the lock: mlx 0.32.4."""
+    if sys.platform != "linux" or not device.device_kind.startswith("MLX CPU"):
+        pytest.skip("MLX destroys its other allocators never, and XLA:CPU is not MLX")
+    (tmp_path / "free.c").write_text(FREE)
+    shared = tmp_path / "free.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shared, tmp_path / "free.c"], check=True)
+    environment = os.environ | {"LD_PRELOAD": str(shared)}
+    program = [sys.executable, "-c", ENDS_EARLY]
+    ran = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -246,7 +246,7 @@ def test_mlx_keeps_its_own_streams_beside_us(first, part):
 # -- memory --------------------------------------------------------------------
 
 # A loader that reads into the same pages again and again.
-LENT = """
+BORROWED = """
 import gc, mmap, time, weakref
 import jax, jax.numpy as jnp, numpy as np
 d = jax.devices()[0]
@@ -292,14 +292,14 @@ print(seen() is None)
 
 @pytest.mark.parametrize("host", ["on", "off"])
 def test_arrays_of_the_host_are_copied(host):
-    result = _run(LENT, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host)
+    result = _run(BORROWED, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host)
     assert result.stdout == "262144 3.0\n4096 3.0\nTrue\n", result.stderr
 
 
 @pytest.mark.parametrize("host", ["on", "off"])
 def test_lent_memory_is_read_only_and_given_back(host):
     """In place from 1 MiB on, where the user allows it."""
-    result = _run(LENT, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host, JAX_MPS_ZERO_COPY="on")
+    result = _run(BORROWED, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host, JAX_MPS_ZERO_COPY="on")
     assert result.stdout == "262144 7.0\n4096 3.0\nTrue\n", result.stderr
 
 

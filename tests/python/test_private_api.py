@@ -112,6 +112,7 @@ PRIMITIVES = {
     "jax._src.lax.linalg.tridiagonal_p": "tridiagonal",
     "jax._src.lax.linalg.tridiagonal_solve_p": "tridiagonal_solve",
     "jax._src.lax.parallel.pbroadcast_p": "pbroadcast",
+    "jax._src.lax.windowed_reductions.select_and_scatter_add_p": "select_and_scatter_add",
     "jax._src.cudnn.scaled_matmul_stablehlo._scaled_matmul_p": "scaled_matmul",
     "jax._src.checkify.check_p": "check",
     "jax._src.debugging.debug_callback_p": "debug_callback",
@@ -128,7 +129,9 @@ def test_every_primitive_of_the_shim_is_pinned():
     from jax_plugins.mps import primitives
 
     callbacks = {primitives.CHECK, primitives.DEBUG_CALLBACK, primitives.DEBUG_PRINT}
-    others = {primitives.APPROX_TOP_K, primitives.PBROADCAST, primitives.SCALED_MATMUL}
+    others = {
+        primitives.APPROX_TOP_K, primitives.PBROADCAST, primitives.SCALED_MATMUL, primitives.SELECT_AND_SCATTER_ADD,
+    }  # fmt: skip
     decompositions = (*primitives.LAPACK, *primitives.OF_CUDA)
     used = {*map(primitives.of_linear_algebra, decompositions), *callbacks, *others}
     assert {p.name for p in used} - {"ormqr"} == set(PRIMITIVES.values())
@@ -140,6 +143,7 @@ def test_rules_of_the_own_platforms_are_kept_by_platform_and_primitive():
     rules = resolve_name("jax._src.interpreters.mlir._platform_specific_lowerings")
     for platform, group in (("cpu", primitives.LAPACK), ("cuda", primitives.OF_CUDA)):
         assert all(callable(rules[platform][primitives.of_linear_algebra(name)].rule) for name in group)
+    assert callable(rules["cpu"][primitives.SELECT_AND_SCATTER_ADD].rule)
 
 
 DECOMPOSITIONS = (
@@ -147,11 +151,14 @@ DECOMPOSITIONS = (
     "tridiagonal_solve", "lu_pivots_to_permutation",
 )  # fmt: skip
 
+POOLING = "gradients of pooling where padding ties with infinity"
+
 # What is lost with each private part of JAX, and nothing else.
 LOST = {
     "jax._src.interpreters.mlir._platforms_with_donation": ["donation of arguments"],
     "jax._src.lax.ann.approx_top_k_p": ["jax.lax.approx_max_k and approx_min_k"],
     "jax._src.lax.parallel.pbroadcast_p": ["jax.lax.pbroadcast"],
+    "jax._src.lax.windowed_reductions.select_and_scatter_add_p": [POOLING],
     "jax._src.cudnn.scaled_matmul_stablehlo._scaled_matmul_p": ["jax.nn.scaled_matmul"],
     "jax._src.callback.emit_python_callback": ["jax.pure_callback and io_callback"],
     "jax._src.debugging.debug_callback_p": ["jax.debug.callback"],
@@ -167,7 +174,7 @@ LOST = {
     "jax._src.array.ArrayImpl._value": ["KeyboardInterrupt while an array is waited for"],
     "jax._src.xla_bridge._alias_to_platforms": ["the name gpu"],
     "jax._src.interpreters.mlir._platform_specific_lowerings": [
-        "jax.lax.pbroadcast", *(f"decomposition {name}" for name in DECOMPOSITIONS), "decomposition ormqr",
+        POOLING, "jax.lax.pbroadcast", *(f"decomposition {name}" for name in DECOMPOSITIONS), "decomposition ormqr",
     ],
     **{f"jax._src.lax.linalg.{name}_p": [f"decomposition {name}"] for name in DECOMPOSITIONS},
     # Whole modules.

@@ -123,7 +123,7 @@ fn document_is_that_of_the_table() {
     let groups: Vec<String> =
         GROUPS.iter().map(|(group, members)| format!("{group} ({})", members.join(", "))).collect();
     let mut text = format!(
-        "# Ops\n\n`make ops-document` makes this of the op table (`src/lower/mod.rs`) and of the programs that \
+        "# Ops\n\n`make ops-document` makes this of the op table (`src/lower/table.rs`) and of the programs that \
          `tests/python/ops` and `tests/python/test_callbacks.py` compile, whose results are compared with XLA:CPU\'s.\n\n\
          The columns CPU, Metal and CUDA hold the element types with which those programs have the op and each \
          backend takes it; *on the host*: the host's processor computes them there (f64 wherever the device has none). \

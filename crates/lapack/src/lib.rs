@@ -5,11 +5,13 @@
 //! in place of arguments as LAPACK does, and `info` is handed on: positive when an iteration did not converge or a
 //! pivot is zero. Arguments that LAPACK would refuse (its reference ends the process then) are refused here before.
 
+mod call;
 mod library;
 mod routines;
+mod scalar;
 
 pub use num_complex::Complex;
-pub use routines::{Real, Scalar};
+pub use scalar::{Real, Scalar};
 
 /// Why a routine was not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +48,30 @@ pub enum Triangle {
     Lower,
     /// The diagonal and what stands above.
     Upper,
+}
+
+/// What is done to a matrix before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Nothing.
+    None,
+    /// Rows become columns.
+    Transpose,
+    /// Rows become columns, of conjugates.
+    Adjoint,
+}
+
+/// A triangular system of equations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TriangularSystem {
+    /// `op(A) X = B`, not `X op(A) = B`.
+    pub left: bool,
+    /// Which triangle of A is read.
+    pub triangle: Triangle,
+    /// op.
+    pub operation: Operation,
+    /// The diagonal of A is not read: it is all ones.
+    pub unit_diagonal: bool,
 }
 
 /// Which singular vectors are asked for.

@@ -15,7 +15,7 @@ extern "C" int jax_mps_array_data(const mlx_array array, void** data) {
   }
 }
 
-extern "C" int jax_mps_array_place(const mlx_array array, const void** allocation, int64_t* offset) {
+extern "C" int jax_mps_array_buffer_slice(const mlx_array array, const void** allocation, int64_t* offset) {
   try {
     auto& a = mlx_array_get_(array);
     *allocation = a.buffer().ptr();
@@ -47,7 +47,7 @@ extern "C" mlx_array jax_mps_array_new_unwritten(const int* shape, int dim, mlx_
   }
 }
 
-extern "C" mlx_array jax_mps_array_new_lent(
+extern "C" mlx_array jax_mps_array_new_borrowed(
     void* data,
     const int* shape,
     int dim,

@@ -1,4 +1,5 @@
 // A primitive whose CPU code is a function of the host.
+#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -25,8 +26,8 @@ struct HostState {
 
 class HostCall : public mlx::core::Primitive {
  public:
-  HostCall(mlx::core::Stream stream, std::shared_ptr<HostState> state)
-      : Primitive(stream), state_(std::move(state)) {}
+  HostCall(mlx::core::Stream stream, std::shared_ptr<HostState> state, bool amends)
+      : Primitive(stream), state_(std::move(state)), amends_(amends) {}
 
   void eval_cpu(const std::vector<mlx::core::array>& inputs, std::vector<mlx::core::array>& outputs) override {
     std::vector<const void*> sources;
@@ -40,8 +41,14 @@ class HostCall : public mlx::core::Primitive {
     }
     std::vector<void*> targets;
     std::vector<size_t> target_bytes;
+    bool in_place = amends_ && inputs[0].is_donatable() && inputs[0].data_size() == outputs[0].size();
+    bool copies = amends_ && !in_place && outputs[0].size() > 0;
     for (auto& output : outputs) {
-      output.set_data(jax_mps::allocate(output.nbytes()));
+      if (in_place) {
+        output.copy_shared_buffer(inputs[0]);
+      } else {
+        output.set_data(jax_mps::allocate(output.nbytes()));
+      }
       targets.push_back(output.size() > 0 ? output.data<void>() : nullptr);
       target_bytes.push_back(output.nbytes());
     }
@@ -53,7 +60,10 @@ class HostCall : public mlx::core::Primitive {
       encoder.set_output_array(output);
     }
     // No exception for a failure: the function keeps it itself (src/mlx/failures.rs).
-    encoder.dispatch([state = state_, launch = state_->launch(), sources, source_bytes, targets, target_bytes]() {
+    encoder.dispatch([state = state_, launch = state_->launch(), sources, source_bytes, targets, target_bytes, copies]() {
+      if (copies) {
+        std::memcpy(targets[0], sources[0], target_bytes[0]);
+      }
       state->function(
           state->data,
           launch,
@@ -76,6 +86,7 @@ class HostCall : public mlx::core::Primitive {
 
  private:
   std::shared_ptr<HostState> state_;
+  bool amends_;
 };
 
 } // namespace
@@ -88,6 +99,7 @@ extern "C" int jax_mps_host_call(
     const size_t* ranks,
     const mlx_dtype* dtypes,
     size_t output_count,
+    bool amends,
     jax_mps_host_function function,
     uint64_t (*launch)(void),
     void* data,
@@ -106,7 +118,7 @@ extern "C" int jax_mps_host_call(
       output_dtypes.push_back(mlx_dtype_to_cpp(dtypes[i]));
       shapes += ranks[i];
     }
-    auto primitive = std::make_shared<HostCall>(mlx_stream_get_(stream), std::move(state));
+    auto primitive = std::make_shared<HostCall>(mlx_stream_get_(stream), std::move(state), amends);
     mlx_vector_array_set_(*results, mlx::core::array::make_arrays(output_shapes, output_dtypes, primitive, arguments));
     return 0;
   } catch (std::exception& e) {

@@ -1,5 +1,6 @@
 // A step of MLX's graph that a function of the host computes.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "mlx/c/array.h"
@@ -23,7 +24,9 @@ typedef void (*jax_mps_host_function)(
     size_t output_count);
 
 // Builds the step on a CPU stream. `shapes` holds the outputs' shapes one after the other, `ranks` their lengths. The
-// inputs must be row-contiguous when evaluated. `launch` is asked when the step is scheduled. `drop` is called once on `data`, also on error.
+// inputs must be row-contiguous when evaluated. `amends`: the one output begins as the first input, in place where nothing
+// else needs that; the function must not read this input. `launch` is asked when the step is scheduled. `drop` is called
+// once on `data`, also on error.
 int jax_mps_host_call(
     mlx_vector_array* results,
     const mlx_array* inputs,
@@ -32,6 +35,7 @@ int jax_mps_host_call(
     const size_t* ranks,
     const mlx_dtype* dtypes,
     size_t output_count,
+    bool amends,
     jax_mps_host_function function,
     uint64_t (*launch)(void),
     void* data,

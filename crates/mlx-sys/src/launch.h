@@ -41,14 +41,14 @@ bool jax_mps_become_main_thread(mlx_stream stream);
 // MLX's CUDA backend moves the elements to where the host can read them, behind the back of what is under way.
 int jax_mps_array_data(mlx_array array, void** data);
 // Where the elements of an array lie that is evaluated, if not yet available: which allocation, and how far into it.
-// Arrays that share elements share this place.
-int jax_mps_array_place(mlx_array array, const void** allocation, int64_t* offset);
+// Arrays that share elements share this slice.
+int jax_mps_array_buffer_slice(mlx_array array, const void** allocation, int64_t* offset);
 // An array with memory that nobody has written to yet. Empty on error (reported through mlx-c's error handler).
 mlx_array jax_mps_array_new_unwritten(const int* shape, int dim, mlx_dtype dtype);
 // An array in memory of the caller's for MLX's CPU backend, whose own function for that copies. `release` is called once
 // on `payload`, when nobody reads the memory any more. Empty where MLX's memory is a GPU's, or on error; then `release` is
 // not called.
-mlx_array jax_mps_array_new_lent(
+mlx_array jax_mps_array_new_borrowed(
     void* data,
     const int* shape,
     int dim,

@@ -23,6 +23,7 @@ def register() -> None:
     guard.attempt("jax.lax.approx_max_k and approx_min_k", _register, "APPROX_TOP_K", _approx_top_k)
     guard.attempt("jax.lax.pbroadcast", _register_pbroadcast)
     guard.attempt("jax.nn.scaled_matmul", _register, "SCALED_MATMUL", _scaled_matmul)
+    guard.attempt("gradients of pooling where padding ties with infinity", _register_pooling)
 
 
 def _register(name: str, rule) -> None:
@@ -32,6 +33,31 @@ def _register(name: str, rule) -> None:
 def _register_pbroadcast() -> None:
     of_cuda = private._platform_specific_lowerings["cuda"]
     _register("PBROADCAST", of_cuda[primitives.PBROADCAST].rule)
+
+
+def _register_pooling() -> None:
+    of_cpu = private._platform_specific_lowerings["cpu"][primitives.SELECT_AND_SCATTER_ADD].rule
+    _register("SELECT_AND_SCATTER_ADD", functools.partial(_select_and_scatter_add, of_cpu))
+
+
+def _select_and_scatter_add(of_cpu, ctx, source, operand, *, padding, **params):
+    """Padding is made of elements, which may be chosen, as on JAX's CPUs and GPUs.
+
+    Their rule has no answer to padding that takes elements away. The common rule never chooses
+    padding: a window that begins with it and holds nothing but infinity tells the two apart.
+    """
+    if all(low >= 0 and high >= 0 for low, high in padding):
+        return of_cpu(ctx, source, operand, padding=padding, **params)
+    added = tuple((max(low, 0), max(high, 0)) for low, high in padding)
+    taken = [(min(low, 0), min(high, 0), 0) for low, high in padding]
+
+    def of_what_is_left(source, operand):
+        zero = jnp.zeros((), operand.dtype)
+        left = lax.pad(operand, zero, taken)
+        result = primitives.SELECT_AND_SCATTER_ADD.bind(source, left, padding=added, **params)
+        return lax.pad(result, zero, [(-low, -high, 0) for low, high, _ in taken])
+
+    return mlir.lower_fun(of_what_is_left, multiple_results=False)(ctx, source, operand)
 
 
 def _approx_top_k(ctx, operand, *, reduction_dimension, is_max_k, **params):

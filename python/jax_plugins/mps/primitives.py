@@ -38,6 +38,8 @@ _HOMES = {
     "APPROX_TOP_K": "jax._src.lax.ann.approx_top_k_p",
     # Every device gets the array of one: has a rule on JAX's GPUs only.
     "PBROADCAST": "jax._src.lax.parallel.pbroadcast_p",
+    # The gradient of max and min pooling.
+    "SELECT_AND_SCATTER_ADD": "jax._src.lax.windowed_reductions.select_and_scatter_add_p",
     # ``jax.nn.scaled_matmul``: before JAX 0.11 CUDA and ROCm alone have rules.
     "SCALED_MATMUL": "jax._src.cudnn.scaled_matmul_stablehlo._scaled_matmul_p",
 }

@@ -6,9 +6,10 @@ mod zeros;
 #[cfg(test)]
 mod tests;
 
+use super::bitcast::bitcast_convert;
 use super::expression::{lowered, target};
-use super::{Context, LowerError, Lowered, Row, bitcast::bitcast_convert};
-use crate::expression::{Expression, Known, Refusal, Scalar, Target, Term};
+use super::{Context, LowerError, Lowered, Row};
+use crate::expression::{Known, Refusal, Target};
 use crate::mlx::{Backend, Capabilities};
 use crate::program::{Binary, ElementType, Op, OpKind, Type};
 
@@ -74,10 +75,18 @@ impl Context<'_> {
     }
 
     fn capabilities_for(&self, op: &Op) -> &'static Capabilities {
-        let touches_f64 = op.operands.iter().chain(&op.results).any(|&value| {
-            matches!(self.function.ty(value), Type::Tensor(tensor) if matches!(tensor.element, ElementType::F64 | ElementType::C128))
-        });
-        if touches_f64 && !self.capabilities.float64 { Backend::Cpu.capabilities(false) } else { self.capabilities }
+        if self.is_for_the_host(op) { Backend::Cpu.capabilities(false) } else { self.capabilities }
+    }
+
+    /// Whether arrays are touched that the device does not hold: of f64, or of too many dimensions.
+    pub(super) fn is_for_the_host(&self, op: &Op) -> bool {
+        op.operands.iter().chain(&op.results).any(|&value| match self.function.ty(value) {
+            Type::Tensor(tensor) => {
+                let is_double = matches!(tensor.element, ElementType::F64 | ElementType::C128);
+                (is_double && !self.capabilities.float64) || tensor.rank() > self.capabilities.rank
+            }
+            _ => false,
+        })
     }
 
     /// The error of an op that has no expression.
@@ -112,14 +121,4 @@ fn elementwise(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
     let expression = crate::expression::elementwise(&op.kind, &known, result, &context.target(op))
         .map_err(|refusal| context.refused(op, &refusal))?;
     lowered(&expression)
-}
-
-/// An expression of terms of some element types.
-pub(super) fn expression<R: IntoIterator<Item = Term>>(
-    target: &Target,
-    elements: &[ElementType],
-    definition: impl FnOnce(&[Term]) -> R,
-) -> Option<Expression> {
-    let scalars = elements.iter().map(|&element| Scalar::of(element)).collect::<Option<Vec<Scalar>>>()?;
-    Some(Expression::define(target, &scalars, definition))
 }

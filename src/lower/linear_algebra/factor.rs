@@ -1,14 +1,63 @@
-//! Cholesky factors and triangular systems, dense and row-major.
+//! Cholesky factors and triangular systems, dense and row-major: by our own loops, or by LAPACK and BLAS.
+//!
+//! A row-major matrix is to LAPACK the transposed one: its other triangle is read, and systems are solved from the other
+//! side, without a copy. LAPACK is given finite matrices only: it leaves out products by zero, also those of NaN.
 #![forbid(unsafe_code)]
 
+use mlx_lapack::{Operation, Triangle, TriangularSystem};
+
 use super::field::{Field, dot};
+
+/// Greatest real matrix that the reference LAPACK factors in less time than the loops here.
+const SMALL: usize = 64;
+
+/// The triangle that LAPACK finds in memory where ours is the lower one, or the upper.
+fn transposed_triangle(lower: bool) -> Triangle {
+    if lower { Triangle::Upper } else { Triangle::Lower }
+}
+
+fn all_finite<T: Field>(a: &[T]) -> bool {
+    // Without a way out, so that the compiler uses vectors.
+    a.iter().fold(true, |finite, element| finite & element.finite())
+}
+
+/// The factor L of `L Lᴴ = A`, of which the lower triangle is read, or else U of `Uᴴ U = A`, in place of A (n by n);
+/// zeros in the other triangle. NaN everywhere unless A is positive definite. `tuned`: LAPACK is faster whatever the size.
+pub(super) fn factor<T: Field>(a: &mut Vec<T>, n: usize, lower: bool, tuned: bool) {
+    if (tuned || (n <= SMALL && !T::COMPLEX))
+        && all_finite(a)
+        && let Ok(info) = T::potrf(transposed_triangle(lower), n, a)
+    {
+        // A pivot is NaN where numbers became too large on the way.
+        if info != 0 || !(0..n).all(|row| a[row * n + row].finite()) {
+            return a.fill(T::NAN);
+        }
+        for (row, elements) in a.chunks_exact_mut(n).enumerate() {
+            if lower { &mut elements[row + 1..] } else { &mut elements[..row] }.fill(T::ZERO);
+        }
+        return;
+    }
+    if lower {
+        cholesky(a, n);
+        return;
+    }
+    // U is the conjugate transpose of L, made from the conjugates of the upper triangle.
+    *a = adjoint(a, n);
+    cholesky(a, n);
+    *a = adjoint(a, n);
+}
+
+fn adjoint<T: Field>(a: &[T], n: usize) -> Vec<T> {
+    let mut result = transpose(a, n, n);
+    result.iter_mut().for_each(|element| *element = element.conjugate());
+    result
+}
 
 /// Columns that are finished at a time: so many rows stay in the processor's cache.
 const BLOCK: usize = 64;
 
-/// The lower factor L of `L Lᴴ = A` in place of A, of which the lower triangle is read; zeros above. False, and NaN
-/// everywhere, unless A is positive definite.
-pub(super) fn cholesky<T: Field>(a: &mut [T], n: usize) -> bool {
+/// [`factor`] of the lower triangle by our own loops.
+fn cholesky<T: Field>(a: &mut [T], n: usize) {
     // Rows of conjugates save conjugating in every product.
     let mut conjugates = vec![T::ZERO; a.len()];
     for first in (0..n).step_by(BLOCK) {
@@ -25,12 +74,11 @@ pub(super) fn cholesky<T: Field>(a: &mut [T], n: usize) -> bool {
                 let left = dot(&a[row * n + first..row * n + column], &conjugates[begin..end]);
                 let rest = a[row * n + column] - left;
                 let value = if column < row {
-                    rest / a[column * n + column]
+                    rest.over(a[column * n + column])
                 } else if let Some(pivot) = rest.pivot() {
                     pivot
                 } else {
-                    a.fill(T::NAN);
-                    return false;
+                    return a.fill(T::NAN);
                 };
                 a[row * n + column] = value;
                 conjugates[row * n + column] = value.conjugate();
@@ -40,21 +88,20 @@ pub(super) fn cholesky<T: Field>(a: &mut [T], n: usize) -> bool {
     for row in 0..n {
         a[row * n + row + 1..(row + 1) * n].fill(T::ZERO);
     }
-    true
 }
 
 /// Columns of right-hand sides that are solved at a time.
 const PANEL: usize = 64;
 
 /// X of `L X = B` in place of B (n rows of m), for a lower triangular L; what stands above is not read.
-pub(super) fn solve_lower<T: Field>(l: &[T], b: &mut [T], n: usize, m: usize, unit_diagonal: bool) {
+fn solve_lower<T: Field>(l: &[T], b: &mut [T], n: usize, m: usize, unit_diagonal: bool) {
     if m < 8 {
         // Few right-hand sides: one dot product each.
         let mut x = vec![T::ZERO; n];
         for column in 0..m {
             for row in 0..n {
                 let rest = b[row * m + column] - dot(&l[row * n..row * n + row], &x[..row]);
-                x[row] = if unit_diagonal { rest } else { rest / l[row * n + row] };
+                x[row] = if unit_diagonal { rest } else { rest.over(l[row * n + row]) };
                 b[row * m + column] = x[row];
             }
         }
@@ -91,7 +138,7 @@ pub(super) fn solve_lower<T: Field>(l: &[T], b: &mut [T], n: usize, m: usize, un
             if !unit_diagonal {
                 let diagonal = l[row * n + row];
                 for value in target {
-                    *value = *value / diagonal;
+                    *value = value.over(diagonal);
                 }
             }
         }
@@ -102,7 +149,7 @@ pub(super) fn solve_lower<T: Field>(l: &[T], b: &mut [T], n: usize, m: usize, un
 }
 
 /// Rows become columns.
-pub(super) fn transpose<T: Field>(a: &[T], rows: usize, columns: usize) -> Vec<T> {
+fn transpose<T: Field>(a: &[T], rows: usize, columns: usize) -> Vec<T> {
     let mut result = Vec::with_capacity(a.len());
     for column in 0..columns {
         result.extend((0..rows).map(|row| a[row * columns + column]));
@@ -122,14 +169,46 @@ pub(super) struct System {
     pub conjugated: bool,
 }
 
-/// X of a triangular system; A is n by n, B has `rows` by `columns`.
-pub(super) fn solve_triangular<T: Field>(
+/// X of a triangular system; A is n by n, B has `rows` by `columns`. `tuned`: BLAS is faster whatever the size.
+pub(super) fn solve<T: Field>(system: System, a: &[T], b: &[T], n: usize, size: (usize, usize), tuned: bool) -> Vec<T> {
+    // The reference BLAS is faster where we would have to transpose a real A for a single right-hand side.
+    let single = !T::COMPLEX && system.transposed == system.left && b.len() == n;
+    if tuned || single {
+        solve_by_blas(system, a, b, n, size).unwrap_or_else(|| solve_triangular(system, a, b, n, size))
+    } else {
+        solve_triangular(system, a, b, n, size)
+    }
+}
+
+/// [`solve`] by BLAS, which may multiply by the reciprocals of pivots; None where that or its other liberties show.
+pub(super) fn solve_by_blas<T: Field>(
     system: System,
     a: &[T],
     b: &[T],
     n: usize,
     (rows, columns): (usize, usize),
-) -> Vec<T> {
+) -> Option<Vec<T>> {
+    let divides = || system.unit_diagonal || (0..n).all(|row| a[row * n + row].has_normal_square());
+    if !all_finite(a) || !divides() {
+        return None;
+    }
+    let transposed = TriangularSystem {
+        left: !system.left,
+        triangle: transposed_triangle(system.lower),
+        operation: match (system.transposed, system.conjugated) {
+            (false, _) => Operation::None,
+            (true, false) => Operation::Transpose,
+            (true, true) => Operation::Adjoint,
+        },
+        unit_diagonal: system.unit_diagonal,
+    };
+    let mut x = b.to_vec();
+    T::trsm(transposed, (columns, rows), a, &mut x).ok()?;
+    all_finite(&x).then_some(x)
+}
+
+/// [`solve`] by our own loops.
+fn solve_triangular<T: Field>(system: System, a: &[T], b: &[T], n: usize, (rows, columns): (usize, usize)) -> Vec<T> {
     // X op(A) = B is op(A)ᵀ Xᵀ = Bᵀ.
     let transposed = system.transposed == system.left;
     let lower = system.lower != transposed;

@@ -1,8 +1,10 @@
 //! Systems of small integers, whose solutions are exact.
 
+use mlx_lapack::Complex;
+
 use super::super::testing::{Builder, bytes, f32s, i32s, tensor};
-use super::factor::{System, cholesky, solve_triangular};
-use super::field::{Complex, Field};
+use super::factor::{System, factor, solve, solve_by_blas};
+use super::field::Field;
 use super::tridiagonal::solve_perturbed;
 use crate::program::{Attribute, Attributes, CustomCall, CustomCallApiVersion, ElementType, OpKind, Transpose};
 
@@ -32,7 +34,7 @@ impl Integers for f64 {
     }
 }
 
-impl Integers for Complex {
+impl Integers for Complex<f32> {
     fn of(dice: &mut Dice) -> Self {
         Complex { re: dice.roll(3) - 1., im: dice.roll(3) - 1. }
     }
@@ -50,7 +52,7 @@ fn product<T: Field>(a: &[T], b: &[T], (rows, inner, columns): (usize, usize, us
     result
 }
 
-fn check_systems<T: Integers>() {
+fn check_systems<T: Integers>(by_blas: bool) {
     let mut dice = Dice(3);
     for case in 0..32 {
         let bit = |index: u32| case >> index & 1 == 1;
@@ -62,8 +64,8 @@ fn check_systems<T: Integers>() {
             conjugated: bit(3) && bit(4),
         };
         for (n, m) in [(1, 1), (5, 3), (6, 9), (7, 70)] {
-            // What must not be read is NaN.
-            let mut stored = vec![T::NAN; n * n];
+            // What must not be read; BLAS is not given NaN.
+            let mut stored = vec![if by_blas { T::ONE } else { T::NAN }; n * n];
             let mut meant = vec![T::ZERO; n * n];
             for row in 0..n {
                 for column in 0..n {
@@ -95,43 +97,76 @@ fn check_systems<T: Integers>() {
             } else {
                 (product(&x, &applied, (m, n, n)), (m, n))
             };
-            assert_eq!(solve_triangular(system, &stored, &b, n, size), x, "{system:?} {n} {m}");
+            if by_blas {
+                assert_eq!(solve_by_blas(system, &stored, &b, n, size).as_ref(), Some(&x), "{system:?} {n} {m}");
+            }
+            assert_eq!(solve(system, &stored, &b, n, size, by_blas), x, "{system:?} {n} {m}");
         }
     }
 }
 
 #[test]
 fn triangular_systems() {
-    check_systems::<f32>();
-    check_systems::<f64>();
-    check_systems::<Complex>();
+    for by_blas in [false, true] {
+        check_systems::<f32>(by_blas);
+        check_systems::<f64>(by_blas);
+        check_systems::<Complex<f32>>(by_blas);
+    }
 }
 
-fn check_cholesky<T: Integers>(n: usize) {
+#[test]
+fn blas_is_not_given_what_it_treats_otherwise() {
+    let system = System { left: true, lower: true, unit_diagonal: false, transposed: false, conjugated: false };
+    let (nan, infinity) = (f32::NAN, f32::INFINITY);
+    // Pivots of 0, which divide 0; one whose reciprocal is infinite; products of 0 and infinity; X that is too large.
+    for (a, b, x) in [
+        ([1., 0., 3., 0.], [1., 3.], [1., nan]),
+        ([1., 0., 3., 0.], [1., 2.], [1., -infinity]),
+        ([1., 0., 0., 1e-40], [1., 1e-40], [1., 1.]),
+        ([1., 0., infinity, 1.], [0., 1.], [0., nan]),
+        ([1., 0., 1e30, 1.], [1e30, 1.], [1e30, -infinity]),
+    ] {
+        let b: [f32; 2] = b;
+        let solved = solve(system, &a, &b, 2, (2, 1), true);
+        assert!(
+            solved.iter().zip(x).all(|(x, expected)| *x == expected || (x.is_nan() && expected.is_nan())),
+            "{solved:?}"
+        );
+        assert_eq!(solve_by_blas(system, &a, &b, 2, (2, 1)), None);
+    }
+}
+
+fn check_cholesky<T: Integers>(n: usize, lower: bool, by_lapack: bool) {
     let mut dice = Dice(5);
-    let mut factor = vec![T::ZERO; n * n];
+    let mut expected = vec![T::ZERO; n * n];
     for row in 0..n {
         for column in 0..row {
-            factor[row * n + column] = T::of(&mut dice);
+            expected[row * n + column] = T::of(&mut dice);
         }
-        factor[row * n + row] = T::ONE + T::ONE;
+        expected[row * n + row] = T::ONE + T::ONE;
     }
     let mut adjoint = vec![T::ZERO; n * n];
     for row in 0..n {
         for column in 0..n {
-            adjoint[column * n + row] = factor[row * n + column].conjugate();
+            adjoint[column * n + row] = expected[row * n + column].conjugate();
         }
     }
-    let mut a = product(&factor, &adjoint, (n, n, n));
-    for row in 0..n {
-        // Not to be read.
-        a[row * n + row + 1..(row + 1) * n].fill(T::NAN);
+    let mut a = product(&expected, &adjoint, (n, n, n));
+    if !lower {
+        expected = adjoint;
+    }
+    for (index, element) in a.iter_mut().enumerate() {
+        let (row, column) = (index / n, index % n);
+        if if lower { column > row } else { column < row } {
+            // Not to be read; LAPACK is not given NaN.
+            *element = if by_lapack { T::ONE } else { T::NAN };
+        }
     }
     let mut broken = a.clone();
-    assert!(cholesky(&mut a, n));
-    assert_eq!(a, factor);
+    factor(&mut a, n, lower, by_lapack);
+    assert_eq!(a, expected);
     broken[n * n - 1] = -T::ONE;
-    assert!(!cholesky(&mut broken, n));
+    factor(&mut broken, n, lower, by_lapack);
     // NaN is what differs from itself; the trait has no other test for it.
     #[expect(clippy::eq_op, reason = "NaN")]
     let is_nan = |value: &T| value != value;
@@ -141,9 +176,11 @@ fn check_cholesky<T: Integers>(n: usize) {
 #[test]
 fn cholesky_factors() {
     for n in [1, 2, 64, 65, 150] {
-        check_cholesky::<f32>(n);
-        check_cholesky::<f64>(n);
-        check_cholesky::<Complex>(n);
+        for (lower, by_lapack) in [(false, false), (false, true), (true, false), (true, true)] {
+            check_cholesky::<f32>(n, lower, by_lapack);
+            check_cholesky::<f64>(n, lower, by_lapack);
+            check_cholesky::<Complex<f32>>(n, lower, by_lapack);
+        }
     }
 }
 
@@ -266,12 +303,10 @@ fn pivots_without_a_row_stay() {
 
 #[test]
 fn systems_that_are_singular_or_need_pivots() {
-    let complex = |values: &[f32]| -> Vec<mlx_lapack::Complex<f32>> {
-        values.iter().map(|&re| mlx_lapack::Complex { re, im: -re }).collect()
-    };
+    let complex = |values: &[f32]| -> Vec<Complex<f32>> { values.iter().map(|&re| Complex { re, im: -re }).collect() };
     // The diagonal starts with 0: only pivoting gets on. A x = b for x = (1, 2, 3), all times 1 - i.
     let (below, diagonal, above) = (complex(&[0., 1., 4.]), complex(&[0., 1., 1.]), complex(&[1., 2., 0.]));
-    let mut b: Vec<_> = [2f32, 9., 11.].iter().map(|&value| mlx_lapack::Complex { re: 0., im: -2. * value }).collect();
+    let mut b: Vec<_> = [2f32, 9., 11.].iter().map(|&value| Complex { re: 0., im: -2. * value }).collect();
     solve_perturbed(&below, &diagonal, &above, &mut b);
     for (x, expected) in b.iter().zip([1f32, 2., 3.]) {
         assert!((x.re - expected).abs() < 1e-5 && (x.im + expected).abs() < 1e-5, "{b:?}");

@@ -131,13 +131,35 @@ extremum! {
 }
 
 /// The bits of infinity.
-pub const F16: i64 = 0x7c00;
-/// As [`F16`].
-pub const BF16: i64 = 0x7f80;
-/// As [`F16`].
-pub const F32: i64 = 0x7f80_0000;
-/// As [`F16`].
-pub const F64: i64 = 0x7ff0_0000_0000_0000;
+pub(in crate::lower) mod infinity {
+    pub(in crate::lower) const F16: i64 = 0x7c00;
+    pub(in crate::lower) const BF16: i64 = 0x7f80;
+    pub(in crate::lower) const F32: i64 = 0x7f80_0000;
+    pub(in crate::lower) const F64: i64 = 0x7ff0_0000_0000_0000;
+}
+
+/// The loop for maxima or minima of floats of a dtype: `loop::<N, F>`, as a pointer of the type given, for elements of N
+/// bytes that [`Fold`] F combines. None for other combiners and dtypes.
+macro_rules! extremum_loop {
+    ($combiner:expr, $dtype:expr, $loop:ident as $pointer:ty) => {{
+        use $crate::lower::combiner::Combiner::{Maximum, Minimum};
+        use $crate::lower::reduce::host::Extremum;
+        use $crate::lower::reduce::host::infinity::{BF16, F16, F32, F64};
+        use $crate::mlx::Dtype::{Bfloat16, Float16, Float32, Float64};
+        match ($combiner, $dtype) {
+            (Maximum, Float16) => Some($loop::<2, Extremum<i16, true, F16>> as $pointer),
+            (Maximum, Bfloat16) => Some($loop::<2, Extremum<i16, true, BF16>> as $pointer),
+            (Maximum, Float32) => Some($loop::<4, Extremum<i32, true, F32>> as $pointer),
+            (Maximum, Float64) => Some($loop::<8, Extremum<i64, true, F64>> as $pointer),
+            (Minimum, Float16) => Some($loop::<2, Extremum<i16, false, F16>> as $pointer),
+            (Minimum, Bfloat16) => Some($loop::<2, Extremum<i16, false, BF16>> as $pointer),
+            (Minimum, Float32) => Some($loop::<4, Extremum<i32, false, F32>> as $pointer),
+            (Minimum, Float64) => Some($loop::<8, Extremum<i64, false, F64>> as $pointer),
+            _ => None,
+        }
+    }};
+}
+pub(in crate::lower) use extremum_loop;
 
 /// An axis to be reduced: elements before it, along it and behind it.
 type Pass = (usize, usize, usize);
@@ -150,15 +172,7 @@ fn function(combiner: Combiner, dtype: Dtype) -> Option<Run> {
         (Combiner::Add, Dtype::Float64) => run::<8, Sum<f64>>,
         (Combiner::Multiply, Dtype::Float32) => run::<4, Product<f32>>,
         (Combiner::Multiply, Dtype::Float64) => run::<8, Product<f64>>,
-        (Combiner::Maximum, Dtype::Float16) => run::<2, Extremum<i16, true, F16>>,
-        (Combiner::Maximum, Dtype::Bfloat16) => run::<2, Extremum<i16, true, BF16>>,
-        (Combiner::Maximum, Dtype::Float32) => run::<4, Extremum<i32, true, F32>>,
-        (Combiner::Maximum, Dtype::Float64) => run::<8, Extremum<i64, true, F64>>,
-        (Combiner::Minimum, Dtype::Float16) => run::<2, Extremum<i16, false, F16>>,
-        (Combiner::Minimum, Dtype::Bfloat16) => run::<2, Extremum<i16, false, BF16>>,
-        (Combiner::Minimum, Dtype::Float32) => run::<4, Extremum<i32, false, F32>>,
-        (Combiner::Minimum, Dtype::Float64) => run::<8, Extremum<i64, false, F64>>,
-        _ => return None,
+        _ => return extremum_loop!(combiner, dtype, run as Run),
     })
 }
 
@@ -313,6 +327,7 @@ fn absorb<const N: usize, F: Fold<N>>(sum: &mut [F::Value], scratch: &mut Scratc
 
 #[cfg(test)]
 mod tests {
+    use super::infinity::F32;
     use super::*;
 
     fn bytes(values: &[f32]) -> Vec<u8> {

@@ -3,21 +3,22 @@
 
 pub mod host;
 pub mod native;
+mod tree;
 
 use super::combiner::{self, ArgExtremum, Combiner};
-use super::{Context, LowerError, Lowered, Region, Row, matchers, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Region, Row, chooser, matchers, shape_i32, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Block, ElementType, Op, OpKind, ValueId};
+use smallvec::SmallVec;
+
+pub use tree::{Combine, tree};
 
 /// Rows of the op table.
 pub static ROWS: &[Row] =
     &[Row { name: "reduce", note: "any body; sums of f16 and bf16 are kept in f32", lower: reduce }];
 
-/// Combines accumulators and new values, one of each per operand.
-pub type Combine<'a> = dyn Fn(&[Array], &[Array]) -> mlx::Result<Arrays> + 'a;
-
 /// Bodies that are not known to be associative are folded from left to right, as XLA:CPU does, up to this many elements;
-/// above, as a tree, which the specification allows.
+/// above, as a tree, which the specification allows. Bodies that choose give what the fold gives in either case.
 const LONGEST_FOLD: usize = 16;
 
 fn reduce(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
@@ -69,14 +70,23 @@ fn reduce(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
 
     let region = context.scalar_region(op, block)?;
     let body = region.clone();
+    let chooses = extent > LONGEST_FOLD && chooser::chooses(context, block);
     Ok(Lowered::new(move |inputs, stream| {
-        let combine = |left: &[Array], right: &[Array]| call(&body, left, right, inputs, stream);
-        let operands = inputs[..count]
+        let plain = |left: &[Array], right: &[Array]| call(&body, left, right, inputs, stream);
+        let choose = |left: &[Array], right: &[Array]| chooser::combine(left, right, plain, stream);
+        let mut operands = inputs[..count]
             .iter()
-            .map(|operand| Ok(rows(operand, &axes, stream)?.0))
+            .map(|operand| Ok(super::axes::rows(operand, &axes, stream)?.0))
             .collect::<mlx::Result<Arrays>>()?;
-        let results = fold(&inputs[count..2 * count], operands, &combine, stream)?;
-        results.iter().map(|result| mlx::reshape(result, &shape, stream)).collect()
+        let no = Array::scalar(false)?;
+        let mut inits: SmallVec<[&Array; 4]> = SmallVec::from_slice(&inputs[count..2 * count]);
+        if chooses {
+            operands.push(chooser::flags(&operands[0], stream)?);
+            inits.push(&no);
+        }
+        let combine: &Combine<'_> = if chooses { &choose } else { &plain };
+        let results = fold(&inits, operands, combine, stream)?;
+        results[..count].iter().map(|result| mlx::reshape(result, &shape, stream)).collect()
     })
     .with_region(&region))
 }
@@ -104,47 +114,6 @@ pub fn call(
             },
         )
         .collect()
-}
-
-/// The operand with the reduced axes in front, as rows of everything else; and the shape of what remains.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn rows(a: &Array, axes: &[i32], stream: Stream) -> mlx::Result<(Array, Vec<i32>)> {
-    let shape = a.shape();
-    let kept: Vec<i32> = (0..shape.len() as i32).filter(|axis| !axes.contains(axis)).collect();
-    let order: Vec<i32> = axes.iter().chain(&kept).copied().collect();
-    let kept: Vec<i32> = kept.iter().map(|&axis| shape[axis as usize]).collect();
-    let extent = axes.iter().map(|&axis| shape[axis as usize]).product();
-    let transposed = mlx::transpose(a, &order, stream)?;
-    Ok((mlx::reshape(&transposed, &[extent, kept.iter().product()], stream)?, kept))
-}
-
-/// Reduces rows (at least one) to one, as a tree that keeps their order.
-///
-/// # Errors
-/// What MLX refuses.
-pub fn tree(mut rows: Arrays, combine: &Combine<'_>, stream: Stream) -> mlx::Result<Arrays> {
-    loop {
-        let (length, width) = (rows[0].shape()[0], rows[0].shape()[1]);
-        if length <= 1 {
-            return Ok(rows);
-        }
-        let paired = length / 2 * 2;
-        let every_other = |first: i32| {
-            rows.iter()
-                .map(|row| mlx::slice(row, &[first, 0], &[paired, width], &[2, 1], stream))
-                .collect::<mlx::Result<Arrays>>()
-        };
-        let mut combined = combine(&every_other(0)?, &every_other(1)?)?;
-        if paired < length {
-            for (result, row) in combined.iter_mut().zip(&rows) {
-                let last = mlx::slice(row, &[paired, 0], &[length, width], &[1, 1], stream)?;
-                *result = mlx::concatenate(&[result, &last], 0, stream)?;
-            }
-        }
-        rows = combined;
-    }
 }
 
 /// Combines init values with rows, as a row.

@@ -64,7 +64,7 @@ pub fn reduce(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> ml
             )
         }
         (Combiner::And | Combiner::Or | Combiner::Xor, _) => {
-            let (rows, kept) = super::rows(a, axes, stream)?;
+            let (rows, kept) = super::super::axes::rows(a, axes, stream)?;
             let call = match combiner {
                 Combiner::And => mlx::bitwise_and,
                 Combiner::Or => mlx::bitwise_or,

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::super::combiner::Combiner;
-use super::super::reduce::host::{BF16, Extremum, F16, F32, F64, Fold};
+use super::super::reduce::host::{Fold, extremum_loop};
 use super::cumulative::Scan;
 use super::windows::Windows;
 use crate::mlx::{self, Array, Dtype, HostFunction, Stream};
@@ -150,14 +150,7 @@ fn function(scan: Scan, dtype: Dtype) -> Option<Run> {
         (Scan::Combiner(Combiner::Add), Dtype::Float64) => run::<8, Sum<f64>>,
         (Scan::Combiner(Combiner::Multiply), Dtype::Float32) => limited::<Product<f32>, true>,
         (Scan::Combiner(Combiner::Multiply), Dtype::Float64) => run::<8, Product<f64>>,
-        (Scan::Combiner(Combiner::Maximum), Dtype::Float16) => run::<2, Best<Extremum<i16, true, F16>>>,
-        (Scan::Combiner(Combiner::Maximum), Dtype::Bfloat16) => run::<2, Best<Extremum<i16, true, BF16>>>,
-        (Scan::Combiner(Combiner::Maximum), Dtype::Float32) => run::<4, Best<Extremum<i32, true, F32>>>,
-        (Scan::Combiner(Combiner::Maximum), Dtype::Float64) => run::<8, Best<Extremum<i64, true, F64>>>,
-        (Scan::Combiner(Combiner::Minimum), Dtype::Float16) => run::<2, Best<Extremum<i16, false, F16>>>,
-        (Scan::Combiner(Combiner::Minimum), Dtype::Bfloat16) => run::<2, Best<Extremum<i16, false, BF16>>>,
-        (Scan::Combiner(Combiner::Minimum), Dtype::Float32) => run::<4, Best<Extremum<i32, false, F32>>>,
-        (Scan::Combiner(Combiner::Minimum), Dtype::Float64) => run::<8, Best<Extremum<i64, false, F64>>>,
+        (Scan::Combiner(combiner), dtype) => return extremum_loop!(combiner, dtype, best as Run),
         _ => return None,
     })
 }
@@ -212,6 +205,11 @@ fn run<const N: usize, S: Step<N>>(input: &[u8], output: &mut [u8], (length, beh
     }
 }
 
+/// The extrema of all elements so far.
+fn best<const N: usize, F: Fold<N, Value: Ord>>(input: &[u8], output: &mut [u8], extent: Extent) {
+    run::<N, Best<F>>(input, output, extent);
+}
+
 /// Windows along one axis: positions along it and behind it, then the windows' number, length, distance and dilation.
 struct Slide {
     size: usize,
@@ -231,18 +229,11 @@ const LONGEST_WINDOW: i32 = 16;
 /// What MLX refuses.
 pub fn windows(combiner: Combiner, padded: &Array, windows: &Windows, stream: Stream) -> mlx::Result<Option<Array>> {
     let short = windows.axes().all(|(_, window, _, _)| window <= LONGEST_WINDOW);
-    let run: fn(&[u8], &mut [u8], &[Slide]) = match (combiner, padded.dtype()) {
-        _ if !short || !stream.capabilities().host_functions => return Ok(None),
-        (Combiner::Maximum, Dtype::Float16) => slide::<2, Extremum<i16, true, F16>>,
-        (Combiner::Maximum, Dtype::Bfloat16) => slide::<2, Extremum<i16, true, BF16>>,
-        (Combiner::Maximum, Dtype::Float32) => slide::<4, Extremum<i32, true, F32>>,
-        (Combiner::Maximum, Dtype::Float64) => slide::<8, Extremum<i64, true, F64>>,
-        (Combiner::Minimum, Dtype::Float16) => slide::<2, Extremum<i16, false, F16>>,
-        (Combiner::Minimum, Dtype::Bfloat16) => slide::<2, Extremum<i16, false, BF16>>,
-        (Combiner::Minimum, Dtype::Float32) => slide::<4, Extremum<i32, false, F32>>,
-        (Combiner::Minimum, Dtype::Float64) => slide::<8, Extremum<i64, false, F64>>,
-        _ => return Ok(None),
-    };
+    if !short || !stream.capabilities().host_functions {
+        return Ok(None);
+    }
+    type Run = fn(&[u8], &mut [u8], &[Slide]);
+    let Some(run) = extremum_loop!(combiner, padded.dtype(), slide as Run) else { return Ok(None) };
     let mut slides = Vec::new();
     for (axis, (count, window, stride, dilation)) in windows.axes().enumerate() {
         // Axes in front come first: their rows are long.

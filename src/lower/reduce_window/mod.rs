@@ -9,7 +9,7 @@ pub mod windows;
 
 use super::combiner::{self, Combiner};
 use super::reduce::{self, native};
-use super::{Context, LowerError, Lowered, Row, complex, float_order, shape, shape_i32, storage};
+use super::{Context, LowerError, Lowered, Row, chooser, complex, float_order, shape, shape_i32, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Op, OpKind, ReduceWindow};
 use windows::{Dimension, Windows};
@@ -202,16 +202,21 @@ fn generic(context: &mut Context<'_>, op: &Op, dimensions: Vec<Dimension>) -> Re
     let windows = Windows::new(&dimensions)?;
     let region = context.scalar_region(op, &op.regions[0])?;
     let body = region.clone();
+    let chooses = volume > LONGEST_FOLD && chooser::chooses(context, &op.regions[0]);
+    let width = count + usize::from(chooses);
     Ok(Lowered::new(move |inputs, stream| {
         let mut rows = Arrays::new();
         for (input, &fill) in inputs[..count].iter().zip(&fills) {
             rows.push(pad(input, &mlx::zeros(&[], fill, stream)?, stream)?);
         }
-        let combine = |a: &[Array], b: &[Array]| reduce::call(&body, a, b, inputs, stream);
+        let plain = |a: &[Array], b: &[Array]| reduce::call(&body, a, b, inputs, stream);
+        let combine = |a: &[Array], b: &[Array]| {
+            if chooses { chooser::combine(a, b, plain, stream) } else { plain(a, b) }
+        };
         let where_present = |a: &[Array], b: &[Array]| {
-            let (a_there, b_there) = (&a[count], &b[count]);
+            let (a_there, b_there) = (&a[width], &b[width]);
             let both = mlx::logical_and(a_there, b_there, stream)?;
-            let combined = combine(&a[..count], &b[..count])?;
+            let combined = combine(&a[..width], &b[..width])?;
             let mut results = Arrays::new();
             for ((combined, a), b) in combined.iter().zip(a).zip(b) {
                 let single = mlx::select(a_there, a, b, stream)?;
@@ -223,6 +228,10 @@ fn generic(context: &mut Context<'_>, op: &Op, dimensions: Vec<Dimension>) -> Re
         let mut inits = Arrays::new();
         for init in &inputs[count..2 * count] {
             inits.push(mlx::broadcast_to(init, &result_shape, stream)?);
+        }
+        if chooses {
+            rows.push(chooser::flags(&rows[0], stream)?);
+            inits.push(mlx::zeros(&result_shape, Dtype::Bool, stream)?);
         }
         if gaps {
             let (yes, no) = (Array::scalar(true)?, Array::scalar(false)?);

@@ -3,7 +3,7 @@
 
 use super::super::reduce::call;
 use super::super::{Lowered, Region};
-use super::Geometry;
+use super::geometry::Geometry;
 use crate::mlx::{self, Array, Arrays, Dtype, ScatterMode, Stream};
 
 /// `unique`: no two updates meet in one element.

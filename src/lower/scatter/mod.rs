@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod generic;
+mod geometry;
 mod native;
 #[cfg(test)]
 mod tests;
 
+use self::geometry::Geometry;
 use super::combiner;
 use super::indexing::{self, Attributes, Indexing};
 use super::{Context, LowerError, Lowered, Row, shape_i32};
-use crate::mlx::{self, Array, Stream};
 use crate::program::{Op, OpKind};
 
 /// Rows of the op table.
@@ -18,19 +19,6 @@ pub static ROWS: &[Row] = &[Row {
     note: "any body; those but assignment, sum, product, maximum and minimum wait for the host unless indices are unique",
     lower: scatter,
 }];
-
-/// How updates meet operands.
-struct Geometry {
-    indexing: Indexing,
-    /// Permutation of the updates that puts the scatter dimensions before the window dimensions.
-    order: Vec<i32>,
-    /// Shape of the updates then: number of windows, then a window in all dimensions of the operand.
-    updates: Vec<i32>,
-    /// Shape of operands and results.
-    result: Vec<i32>,
-    /// True when every window is known to lie in the operand.
-    in_bounds: bool,
-}
 
 fn scatter(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let OpKind::Scatter(attributes) = &op.kind else { return Err(context.invalid(op, "not a scatter")) };
@@ -100,16 +88,4 @@ fn scatter(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {
     let unique = attributes.unique_indices || geometry.indexing.count() == 1;
     let region = context.scalar_region(op, &op.regions[0])?;
     Ok(generic::lower(geometry, region, count, unique))
-}
-
-impl Geometry {
-    /// The updates as windows along one axis.
-    fn windows(&self, updates: &Array, stream: Stream) -> mlx::Result<Array> {
-        mlx::reshape(&mlx::transpose(updates, &self.order, stream)?, &self.updates, stream)
-    }
-
-    /// Whether each window lies in the operand; None when all do.
-    fn inside(&self, indices: &Array, stream: Stream) -> mlx::Result<Option<Array>> {
-        if self.in_bounds { Ok(None) } else { self.indexing.in_bounds(indices, stream) }
-    }
 }

@@ -3,7 +3,7 @@
 
 use super::super::combiner::Combiner;
 use super::super::{LowerError, Lowered, float_order, storage};
-use super::Geometry;
+use super::geometry::Geometry;
 use crate::mlx::{self, Array, Arrays, Dtype, ScatterMode, Stream};
 use crate::program::ElementType;
 

@@ -1,9 +1,9 @@
 //! Comparators that compare keys one after the other: what is compared, and in which order.
 #![forbid(unsafe_code)]
 
+use super::super::axes::reversed;
 use super::super::combiner::{Expressions, Node, NodeId};
 use super::super::{Context, LowerError, Lowered, Region, float_order};
-use super::reversed;
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{Binary, Block, CompareType, Direction, Op, OpKind};
 

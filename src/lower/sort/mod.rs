@@ -7,7 +7,7 @@ mod network;
 mod tests;
 
 use super::{Context, LowerError, Lowered, Row, matchers, storage};
-use crate::mlx::{self, Array, Arrays, Dtype, Stream};
+use crate::mlx::{self, Array, Dtype, Stream};
 use crate::program::{Op, OpKind};
 
 /// Rows of the op table.
@@ -113,15 +113,3 @@ fn stable_argsort(key: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> 
     let shifted = mlx::multiply(&wide, &Array::scalar(1i64 << 31)?, stream)?;
     mlx::argsort(&mlx::add(&shifted, &positions, stream)?, axis, stream)
 }
-
-/// The array back to front along an axis.
-pub(super) fn reversed(a: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> {
-    let shape = a.shape();
-    let (mut start, mut stop, mut strides) = (vec![0; shape.len()], shape.to_vec(), vec![1; shape.len()]);
-    let at = axis as usize;
-    (start[at], stop[at], strides[at]) = (shape[at] - 1, -shape[at] - 1, -1);
-    mlx::slice(a, &start, &stop, &strides, stream)
-}
-
-/// One array per operand.
-type Rows = Arrays;

@@ -1,8 +1,8 @@
 //! Sorting with any comparator: a bitonic network over whole arrays, made stable by the elements' positions.
 #![forbid(unsafe_code)]
 
+use super::super::axes::reversed;
 use super::super::{Context, LowerError, Lowered, Region};
-use super::{Rows, reversed};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::Op;
 
@@ -14,7 +14,7 @@ pub(super) fn lower(context: &mut Context<'_>, op: &Op, axis: i32) -> Result<Low
         let shape = inputs[0].shape().to_vec();
         let length = shape[axis as usize];
         let network = Network { region: &body, inputs, length, stream };
-        let mut rows = Rows::new();
+        let mut rows = Arrays::new();
         for operand in &inputs[..count] {
             rows.push(to_rows(operand, axis, stream)?);
         }
@@ -42,7 +42,7 @@ pub(super) fn lower(context: &mut Context<'_>, op: &Op, axis: i32) -> Result<Low
 
 /// The axis in front, everything else flat.
 fn to_rows(a: &Array, axis: i32, stream: Stream) -> mlx::Result<Array> {
-    Ok(super::super::reduce::rows(a, &[axis], stream)?.0)
+    Ok(super::super::axes::rows(a, &[axis], stream)?.0)
 }
 
 fn from_rows(rows: &Array, axis: i32, shape: &[i32], stream: Stream) -> mlx::Result<Array> {
@@ -63,7 +63,7 @@ struct Network<'a> {
 
 impl Network<'_> {
     /// Sorts operands and, last, positions: `[padded, width]` each.
-    fn sort(&self, mut rows: Rows) -> mlx::Result<Rows> {
+    fn sort(&self, mut rows: Arrays) -> mlx::Result<Arrays> {
         let padded = rows[0].shape()[0];
         let mut block = 2;
         while block <= padded {
@@ -79,7 +79,7 @@ impl Network<'_> {
         Ok(rows)
     }
 
-    fn stage(&self, rows: &[Array], distance: i32, mirrored: bool) -> mlx::Result<Rows> {
+    fn stage(&self, rows: &[Array], distance: i32, mirrored: bool) -> mlx::Result<Arrays> {
         let stream = self.stream;
         let (padded, width) = (rows[0].shape()[0], rows[0].shape()[1]);
         let pairs = padded / (2 * distance);

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
 use std::ptr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use pjrt_sys::{
     PJRT_Buffer, PJRT_Buffer_Type, PJRT_Client, PJRT_Executable, PJRT_Extension_Base, PJRT_TopologyDescription,
@@ -12,70 +12,13 @@ use pjrt_sys::{
 
 use super::super::abi::{EXTENSION_TYPE_LAYOUTS, Function, structures};
 use super::super::buffer::Buffer;
-use super::super::call::Handle;
 use super::super::client::Client;
 use super::super::executable::Executable;
+use super::super::memory_layout::{MemoryLayout, of, row_major};
 use super::super::topology::Topology;
 use super::super::types;
-use super::{Extension, shardings};
-use crate::runtime::{Layout, layout_text};
-
-/// What a `PJRT_Layouts_MemoryLayout*` points to: made once for each order of dimensions, and never freed.
-pub(crate) struct MemoryLayout {
-    /// As `xla::Layout` is written: `{1,0}`.
-    text: String,
-}
-
-// SAFETY: layouts are given out as `MemoryLayout` only.
-unsafe impl Handle for MemoryLayout {
-    type Opaque = MemoryLayout;
-    const NAME: &'static str = "PJRT_Layouts_MemoryLayout";
-}
-
-/// The layout of arrays of that rank; None is row-major order.
-pub(crate) fn of(layout: Option<&Layout>, rank: usize) -> *mut MemoryLayout {
-    match layout {
-        None => row_major(rank),
-        Some(layout) => other(layout),
-    }
-}
-
-fn row_major(rank: usize) -> *mut MemoryLayout {
-    static LAYOUTS: RwLock<Vec<&'static MemoryLayout>> = RwLock::new(Vec::new());
-    let known = LAYOUTS.read().unwrap_or_else(PoisonError::into_inner).get(rank).copied();
-    let layout = known.unwrap_or_else(|| {
-        let mut layouts = LAYOUTS.write().unwrap_or_else(PoisonError::into_inner);
-        for rank in layouts.len()..=rank {
-            layouts.push(MemoryLayout::forever(layout_text(None, rank)));
-        }
-        layouts[rank]
-    });
-    ptr::from_ref(layout).cast_mut()
-}
-
-fn other(layout: &Layout) -> *mut MemoryLayout {
-    static LAYOUTS: RwLock<Vec<(Layout, &'static MemoryLayout)>> = RwLock::new(Vec::new());
-    let find = |layouts: &[(Layout, &'static MemoryLayout)]| {
-        layouts.iter().find(|(known, _)| known == layout).map(|(_, memory_layout)| *memory_layout)
-    };
-    let known = find(&LAYOUTS.read().unwrap_or_else(PoisonError::into_inner));
-    let memory_layout = known.unwrap_or_else(|| {
-        let mut layouts = LAYOUTS.write().unwrap_or_else(PoisonError::into_inner);
-        find(&layouts).unwrap_or_else(|| {
-            let text = layout_text(Some(layout), layout.minor_to_major().len());
-            let memory_layout = MemoryLayout::forever(text);
-            layouts.push((layout.clone(), memory_layout));
-            memory_layout
-        })
-    });
-    ptr::from_ref(memory_layout).cast_mut()
-}
-
-impl MemoryLayout {
-    fn forever(text: String) -> &'static Self {
-        Box::leak(Box::new(Self { text }))
-    }
-}
+use super::extension::Extension;
+use super::shardings;
 
 structures! {
     PJRT_Layouts_MemoryLayout_Destroy_Args { ; layout: *mut MemoryLayout }
@@ -219,25 +162,5 @@ entry! {
         args.num_parameters = layouts.len();
         args.layouts = layouts.as_ptr();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_those_of_xla() {
-        for (rank, text) in [(2, "{1,0}"), (0, "{}"), (1, "{0}"), (4, "{3,2,1,0}")] {
-            // SAFETY: layouts live as long as the process.
-            assert_eq!(unsafe { MemoryLayout::get(row_major(rank)) }.unwrap().text, text);
-            assert_eq!(row_major(rank), row_major(rank));
-        }
-        let column_major = Layout::new(&[0, 1], 2).unwrap();
-        let layout = of(column_major.as_ref(), 2);
-        // SAFETY: as above.
-        assert_eq!(unsafe { MemoryLayout::get(layout) }.unwrap().text, "{0,1}");
-        assert_eq!(layout, of(Layout::new(&[0, 1], 2).unwrap().as_ref(), 2));
-        assert_ne!(layout, of(None, 2));
     }
 }

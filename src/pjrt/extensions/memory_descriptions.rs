@@ -11,7 +11,7 @@ use super::super::abi::{EXTENSION_TYPE_MEMORY_DESCRIPTIONS, Function, structures
 use super::super::call::Handle;
 use super::super::device_description::DeviceDescription;
 use super::super::memory;
-use super::Extension;
+use super::extension::Extension;
 use crate::runtime::MemoryKind;
 
 /// What a `PJRT_MemoryDescription*` points to: a constant.

@@ -13,7 +13,8 @@ use pjrt_sys::PJRT_Extension_Base;
 use super::super::abi::EXTENSION_TYPE_PROFILER;
 use super::super::call::{Handle, Result, panicked};
 use super::super::error::contain;
-use super::{Extension, layouts};
+use super::extension::Extension;
+use super::layouts;
 use crate::runtime::{Code, Error, Profiler};
 
 /// What calls of the profiler's interface fail with: not PJRT's errors.

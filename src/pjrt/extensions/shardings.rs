@@ -8,7 +8,8 @@ use pjrt_sys::{PJRT_Executable, PJRT_Extension_Base};
 
 use super::super::abi::{EXTENSION_TYPE_SHARDINGS, Function, structures};
 use super::super::executable::Executable;
-use super::{Extension, memory_descriptions};
+use super::extension::Extension;
+use super::memory_descriptions;
 
 structures! {
     PJRT_Shardings_PJRT_Executable_ParameterShardings_Args {

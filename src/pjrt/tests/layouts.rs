@@ -7,6 +7,7 @@ use pjrt_sys::*;
 use super::super::abi::*;
 use super::super::extensions::layouts::*;
 use super::super::layout::to_c;
+use super::super::memory_layout::MemoryLayout;
 use super::{Buffer, Client, Failure, api, call, destroy_event, outcome, owned, zeroed};
 use crate::runtime::{Code, Layout};
 

@@ -2,23 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::types::{Checked, Rule, axes, axis, expect, per_dimension, require};
-use crate::program::{ElementType, OpKind};
+use crate::program::{ElementType, Literal, OpKind, TensorType};
 
 pub(super) fn check(checked: Checked<'_>) -> Rule {
     let result = checked.result(0)?;
     match &checked.op.kind {
-        OpKind::Constant(literal) => {
-            require!(literal.ty == *result, "a value of {} for a result of {result}", literal.ty);
-            let expected = if literal.splat { 1 } else { literal.ty.elements() };
-            let width = literal.ty.element.bytes();
-            require!(
-                expected.checked_mul(width) == Some(literal.data.len()),
-                "{} bytes for {}",
-                literal.data.len(),
-                literal.ty
-            );
-            Ok(())
-        }
+        OpKind::Constant(literal) => constant(literal, result),
         OpKind::Iota { iota_dimension } => axis(result, *iota_dimension, "iota_dimension").map(drop),
         OpKind::GetDimensionSize { dimension } => {
             axis(checked.operand(0)?, *dimension, "dimension")?;
@@ -57,46 +46,12 @@ pub(super) fn check(checked: Checked<'_>) -> Rule {
             expect(result, operand.element, &operand.shape, "the result")
         }
         OpKind::Slice { start_indices, limit_indices, strides } => {
-            let operand = checked.operand(0)?;
-            for (list, name) in
-                [(start_indices, "start_indices"), (limit_indices, "limit_indices"), (strides, "strides")]
-            {
-                per_dimension(operand, list.len(), name)?;
-            }
-            let mut shape = Vec::with_capacity(operand.rank());
-            for (index, &size) in operand.shape.iter().enumerate() {
-                let (start, limit, stride) = (start_indices[index], limit_indices[index], strides[index]);
-                require!(
-                    0 <= start && start <= limit && limit <= size && stride >= 1,
-                    "slice {start}:{limit}:{stride} of dimension {index} of {operand}"
-                );
-                shape.push((limit - start).div_euclid(stride) + i64::from((limit - start) % stride != 0));
-            }
-            expect(result, operand.element, &shape, "the result")
+            slice(checked.operand(0)?, result, [start_indices, limit_indices, strides])
         }
         OpKind::Pad { edge_padding_low, edge_padding_high, interior_padding } => {
             let (operand, value) = (checked.operand(0)?, checked.operand(1)?);
             expect(value, operand.element, &[], "the padding value")?;
-            for (list, name) in [
-                (edge_padding_low, "edge_padding_low"),
-                (edge_padding_high, "edge_padding_high"),
-                (interior_padding, "interior_padding"),
-            ] {
-                per_dimension(operand, list.len(), name)?;
-            }
-            let mut shape = Vec::with_capacity(operand.rank());
-            for (index, &size) in operand.shape.iter().enumerate() {
-                let interior = interior_padding[index];
-                require!(interior >= 0, "interior_padding {interior}");
-                let padded = (size - 1)
-                    .max(0)
-                    .checked_mul(interior)
-                    .and_then(|inner| inner.checked_add(size))
-                    .and_then(|sum| sum.checked_add(edge_padding_low[index]))
-                    .and_then(|sum| sum.checked_add(edge_padding_high[index]));
-                shape.push(padded.ok_or("the padding overflows")?);
-            }
-            expect(result, operand.element, &shape, "the result")
+            pad(operand, result, [edge_padding_low, edge_padding_high, interior_padding])
         }
         OpKind::Concatenate { dimension } => {
             let first = checked.operand(0)?;
@@ -114,4 +69,50 @@ pub(super) fn check(checked: Checked<'_>) -> Rule {
         }
         _ => Ok(()),
     }
+}
+
+fn constant(literal: &Literal, result: &TensorType) -> Rule {
+    require!(literal.ty == *result, "a value of {} for a result of {result}", literal.ty);
+    let expected = if literal.splat { 1 } else { literal.ty.elements() };
+    let width = literal.ty.element.bytes();
+    let fits = expected.checked_mul(width) == Some(literal.data.len());
+    require!(fits, "{} bytes for {}", literal.data.len(), literal.ty);
+    Ok(())
+}
+
+/// Starts, limits and strides by dimension.
+fn slice(operand: &TensorType, result: &TensorType, [starts, limits, strides]: [&[i64]; 3]) -> Rule {
+    for (list, name) in [(starts, "start_indices"), (limits, "limit_indices"), (strides, "strides")] {
+        per_dimension(operand, list.len(), name)?;
+    }
+    let mut shape = Vec::with_capacity(operand.rank());
+    for (index, &size) in operand.shape.iter().enumerate() {
+        let (start, limit, stride) = (starts[index], limits[index], strides[index]);
+        require!(
+            0 <= start && start <= limit && limit <= size && stride >= 1,
+            "slice {start}:{limit}:{stride} of dimension {index} of {operand}"
+        );
+        shape.push((limit - start).div_euclid(stride) + i64::from((limit - start) % stride != 0));
+    }
+    expect(result, operand.element, &shape, "the result")
+}
+
+/// Padding at both edges and between elements, by dimension.
+fn pad(operand: &TensorType, result: &TensorType, [low, high, interior]: [&[i64]; 3]) -> Rule {
+    for (list, name) in [(low, "edge_padding_low"), (high, "edge_padding_high"), (interior, "interior_padding")] {
+        per_dimension(operand, list.len(), name)?;
+    }
+    let mut shape = Vec::with_capacity(operand.rank());
+    for (index, &size) in operand.shape.iter().enumerate() {
+        let between = interior[index];
+        require!(between >= 0, "interior_padding {between}");
+        let padded = (size - 1)
+            .max(0)
+            .checked_mul(between)
+            .and_then(|inner| inner.checked_add(size))
+            .and_then(|sum| sum.checked_add(low[index]))
+            .and_then(|sum| sum.checked_add(high[index]));
+        shape.push(padded.ok_or("the padding overflows")?);
+    }
+    expect(result, operand.element, &shape, "the result")
 }

@@ -55,24 +55,21 @@ pub(super) fn open() -> Result<bool, Error> {
         })
         .is_some();
     if is_first && is_there {
-        // Before any program runs: what waits for programs at the end was asked for later, and is called earlier.
-        shutdown::at_exit(close);
+        shutdown::at_exit(shutdown::Stage::Records, |_| close());
     }
     Ok(is_there)
 }
 
 /// Ends the array. What happens from now on is not written.
-extern "C" fn close() {
+fn close() -> bool {
     // A forked child shares the file with its parent, which is not done with it.
-    if is_forked_child() {
-        return;
-    }
-    let file = trace().and_then(|trace| trace.lock().take());
+    let file = if is_forked_child() { None } else { trace().and_then(|trace| trace.lock().take()) };
     if let Some(mut file) = file
         && let Err(error) = file.write_all(b"]\n")
     {
         tracing::warn!("JAX_MPS_TRACE: {error}");
     }
+    true
 }
 
 fn trace() -> Option<&'static Trace> {

@@ -5,6 +5,7 @@
 //! span costs one load of an atomic number.
 #![forbid(unsafe_code)]
 
+mod asked;
 mod file;
 mod profiler;
 mod recording;
@@ -12,25 +13,16 @@ mod xspace;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::completion::Completion;
 use super::error::Error;
 use crate::mlx::{self, Array, Stream};
 use crate::plan::{HostTransfers, Placement, Step, StepObserver};
+use asked::{ASKED, FILE, PROFILE, asked};
 pub use profiler::Profiler;
 use recording::{Line, What};
-
-/// Who asks: [`FILE`] and [`PROFILE`] as bits.
-static ASKED: AtomicU8 = AtomicU8::new(0);
-const FILE: u8 = 1;
-const PROFILE: u8 = 2;
-
-/// Relaxed: who sees a bit too early finds nothing to record into, who sees it too late records nothing.
-fn asked() -> u8 {
-    ASKED.load(Ordering::Relaxed)
-}
 
 /// Opens the file that the environment names; once a process.
 ///

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::error::{Code, Error};
-use super::{ASKED, PROFILE};
+use super::asked::{ASKED, PROFILE};
 use crate::mlx::thread_number;
 use crate::plan::Origin;
 

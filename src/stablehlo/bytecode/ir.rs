@@ -1,7 +1,8 @@
 //! The IR section: ops, regions and blocks.
 #![forbid(unsafe_code)]
 
-use super::{AttributeId, Cursor, Module, TypeId, section, version};
+use super::Cursor;
+use super::format::{Block, Module, Operation, Properties, Region, TypeId, ValueIndex, section, version};
 use crate::stablehlo::ReadError;
 
 /// Regions deeper than this are refused, so that recursion here and in what comes after stays bounded.
@@ -15,62 +16,6 @@ const HAS_SUCCESSORS: u8 = 8;
 const HAS_INLINE_REGIONS: u8 = 16;
 const HAS_USE_LIST_ORDERS: u8 = 32;
 const HAS_PROPERTIES: u8 = 64;
-
-/// A value: unique in the file, counted in the order of definition region by region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ValueIndex(pub u32);
-
-/// Inherent attributes of an op.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Properties {
-    /// None.
-    None,
-    /// Index into [`Module::properties`], encoded by the op.
-    Encoded(usize),
-    /// A dictionary attribute: what the writer gives an op that it does not know.
-    Attribute(AttributeId),
-}
-
-/// An op.
-#[derive(Debug)]
-pub(crate) struct Operation {
-    /// Index into [`Module::op_names`].
-    pub name: usize,
-    /// Location.
-    pub location: AttributeId,
-    /// Dictionary of attributes.
-    pub attributes: Option<AttributeId>,
-    /// Inherent attributes.
-    pub properties: Properties,
-    /// First result; the others follow.
-    pub first_result: ValueIndex,
-    /// Types of the results.
-    pub result_types: Vec<TypeId>,
-    /// Operands.
-    pub operands: Vec<ValueIndex>,
-    /// Number of successor blocks.
-    pub successors: usize,
-    /// Regions.
-    pub regions: Vec<Region>,
-}
-
-/// A region.
-#[derive(Debug)]
-pub(crate) struct Region {
-    /// Blocks.
-    pub blocks: Vec<Block>,
-}
-
-/// A block.
-#[derive(Debug)]
-pub(crate) struct Block {
-    /// First argument; the others follow.
-    pub first_argument: ValueIndex,
-    /// Types of the arguments.
-    pub argument_types: Vec<TypeId>,
-    /// Ops.
-    pub ops: Vec<Operation>,
-}
 
 /// Values of a region: their numbers inside the isolated scope, and the file-wide numbers they get.
 struct RegionValues {

@@ -4,7 +4,8 @@
 //! alignment that they ask for.
 #![forbid(unsafe_code)]
 
-use super::{AttributeId, Cursor, Entry, MAGIC, Module, section};
+use super::format::section;
+use super::{AttributeId, Cursor, Entry, MAGIC, Module};
 use crate::stablehlo::ReadError;
 
 /// Padding before aligned data.

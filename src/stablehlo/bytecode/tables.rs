@@ -1,7 +1,8 @@
 //! The tables of the container: strings, dialects and op names, attributes and types, properties.
 #![forbid(unsafe_code)]
 
-use super::{Cursor, Dialect, Entry, OpName, section, utf8, version};
+use super::format::{section, utf8};
+use super::{Cursor, Dialect, Entry, OpName, version};
 use crate::stablehlo::ReadError;
 
 /// The string section: lengths (NUL included) in reverse order, then the strings.

@@ -178,47 +178,14 @@ pub(in crate::stablehlo) struct VhloType;
 impl VhloType {
     /// Decodes a type.
     pub fn decode<'a>(context: &mut Context<'a>, entry: &Entry<'a>) -> Result<ShallowType, ReadError> {
-        use ElementType::*;
         let module = context.module;
         let mut cursor = entry.contents.clone();
         let code = cursor.varint()?;
-        let element = match code {
-            0 => Some(Bool),
-            2 => Some(BF16),
-            3 => Some(F16),
-            4 => Some(F32),
-            5 => Some(F64),
-            6 => Some(F8E4M3FN),
-            7 => Some(F8E5M2),
-            10 => Some(I4),
-            11 => Some(I8),
-            12 => Some(I16),
-            13 => Some(I32),
-            14 => Some(I64),
-            15 => Some(U4),
-            16 => Some(U8),
-            17 => Some(U16),
-            18 => Some(U32),
-            19 => Some(U64),
-            27 => Some(F8E4M3FNUZ),
-            28 => Some(F8E5M2FNUZ),
-            29 => Some(F8E4M3B11FNUZ),
-            31 => Some(I2),
-            32 => Some(U2),
-            34 => Some(TF32),
-            35 => Some(F8E4M3),
-            36 => Some(F8E3M4),
-            37 => Some(F4E2M1FN),
-            38 => Some(F6E2M3FN),
-            39 => Some(F6E3M2FN),
-            40 => Some(F8E8M0FNU),
-            _ => None,
-        };
-        if let Some(element) = element {
+        if let Some(element) = element_of_code(code) {
             cursor.finish("a VHLO type")?;
             return Ok(ShallowType::Element(element));
         }
-        let double = |bits: u64| float_value(F64, bits).unwrap_or(f64::NAN);
+        let double = |bits: u64| float_value(ElementType::F64, bits).unwrap_or(f64::NAN);
         let ty = match code {
             1 => ShallowType::Complex(module.type_id(&mut cursor)?),
             8 => ShallowType::Function(type_list(context, &mut cursor)?, type_list(context, &mut cursor)?),
@@ -267,4 +234,41 @@ impl VhloType {
         cursor.finish("a VHLO type")?;
         Ok(ty)
     }
+}
+
+/// The real element type that is encoded as this kind of type.
+fn element_of_code(code: u64) -> Option<ElementType> {
+    use ElementType::*;
+    Some(match code {
+        0 => Bool,
+        2 => BF16,
+        3 => F16,
+        4 => F32,
+        5 => F64,
+        6 => F8E4M3FN,
+        7 => F8E5M2,
+        10 => I4,
+        11 => I8,
+        12 => I16,
+        13 => I32,
+        14 => I64,
+        15 => U4,
+        16 => U8,
+        17 => U16,
+        18 => U32,
+        19 => U64,
+        27 => F8E4M3FNUZ,
+        28 => F8E5M2FNUZ,
+        29 => F8E4M3B11FNUZ,
+        31 => I2,
+        32 => U2,
+        34 => TF32,
+        35 => F8E4M3,
+        36 => F8E3M4,
+        37 => F4E2M1FN,
+        38 => F6E2M3FN,
+        39 => F6E3M2FN,
+        40 => F8E8M0FNU,
+        _ => return None,
+    })
 }

@@ -183,6 +183,13 @@ CASES = [
          [fixed([[-np.inf, -np.inf], [np.inf, 1], [np.nan, 1], [700, 701], [-700, -701]])]),
     Case("norm", lambda x: jnp.linalg.norm(x, axis=1), [normal(3, 5)], INEXACT, gradient=True,
          accumulates=True),
+    Case("choice_of_pairs",
+         # The element behind a NaN is chosen, whatever came before: the order shows.
+         lambda k, v: lax.reduce(
+             (k, v), (k.dtype.type(np.inf), v.dtype.type(0)),
+             lambda a, b: (jnp.where(a[0] <= b[0], a[0], b[0]), jnp.where(a[0] <= b[0], a[1], b[1])), (1,)),
+         [lambda generator, dtype: generator.choice([np.inf, -np.inf, np.nan, 0, 1, 2], size=(20, 37)).astype(dtype),
+          normal(20, 37)], FLOATS),
     Case("any_all", lambda x: (jnp.any(x, axis=0), jnp.all(x, axis=1)), [normal(3, 4)], ALL),
 ]  # fmt: skip
 

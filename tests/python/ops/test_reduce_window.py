@@ -5,9 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import lax
 
-from ops.harness import FLOATS, Case, distinct, fixed, normal, suite, uniform
+from ops.harness import (
+    FLOATS, Case, device_under_test, distinct, evaluate, fixed, normal, reference_device, suite, uniform,
+)  # fmt: skip
 
 SOME = ("float32", "int32", "bfloat16", "uint8")
 
@@ -40,6 +43,42 @@ FORMS = [
     ("base_dilation", (4, 3), (2, 2), (1, 1), [(0, 1), (1, 0)], (2, 3), None),
     ("window_dilation", (7, 8), (2, 3), (1, 2), "VALID", None, (3, 2)),
 ]
+
+# Windows of few and of many elements, which are gone through in different orders.
+SPECIAL_FORMS = [
+    ("one_axis", (7,), (3,), (2,), [(1, 1)], None, None),
+    ("padding", (4, 5), (1, 3), (1, 2), [(1, 1), (1, 0)], None, None),
+    ("overlapping", (6, 7), (2, 3), (2, 1), [(0, 0), (2, 2)], None, None),
+    ("whole_windows", (6, 6), (2, 2), (2, 2), "VALID", None, None),
+    ("base_dilation", (6,), (3,), (1,), [(1, 2)], (2,), None),
+    ("window_dilation", (9,), (3,), (2,), [(2, 1)], None, (2,)),
+    ("mean", (9, 8), (5, 5), (2, 1), [(2, 2), (0, 3)], None, None),
+    ("large", (20, 12), (9, 9), (3, 2), [(4, 4), (4, 5)], None, None),
+]
+
+
+def special(*shape):
+    """Infinities, zeros of both signs, ties and NaN; and infinities alone."""
+
+    def make(generator, dtype):
+        some = generator.choice([np.inf, -np.inf, np.nan, 0.0, -0.0, 1, 2, -1], size=(2, *shape))
+        return np.concatenate([some, generator.choice([np.inf, -np.inf], size=(1, *shape))]).astype(dtype)
+
+    return make
+
+
+def pooling_and_derivatives(x, t, body, sizes, strides, padding, base, dilation):
+    """Value, tangent and, where JAX has it, gradient of each operand."""
+    start = -np.inf if body is lax.max else np.inf
+    results = []
+    for operand, tangent in zip(x, t, strict=True):
+        pool = functools.partial(window, start=start, body=body, window_dimensions=sizes, window_strides=strides,
+                                 padding=padding, base_dilation=base, window_dilation=dilation)  # fmt: skip
+        results += jax.jvp(pool, (operand,), (tangent,))
+        if dilation is None:
+            results += jax.vjp(pool, operand)[1](jnp.full_like(results[-1], 2))
+    return results
+
 
 CASES = [
     *(
@@ -86,6 +125,19 @@ CASES = [
          [distinct(1, 3, 4, 3, 2)], gradient=True),
     Case("max_pool_ties", lambda x: window(x, -np.inf, lax.max, (2, 2), (1, 1), "VALID"),
          [fixed(np.ones((3, 3)))], gradient=True),
+    *(
+        Case(f"special_{name}_{form}",
+             lambda x, t, body=body, options=options: pooling_and_derivatives(x, t, body, *options),
+             [special(*shape), normal(3, *shape)], FLOATS, signed_zeros=True)
+        for name, body in [("max", lax.max), ("min", lax.min)]
+        for form, shape, *options in SPECIAL_FORMS
+    ),
+    Case("choice_of_pairs",
+         lambda k, v: lax.reduce_window(
+             (k[0], v), (k.dtype.type(-np.inf), v.dtype.type(0)),
+             lambda a, b: (jnp.where(a[0] > b[0], a[0], b[0]), jnp.where(a[0] > b[0], a[1], b[1])),
+             (5, 7), (2, 1), "SAME"),
+         [special(9, 9), normal(9, 9)], FLOATS),
     Case("forward_mode_of_max",
          lambda x, t: jax.jvp(lambda v: window(v, -np.inf, lax.max, (2, 2), (1, 1), "SAME"), (x,), (t,)),
          [distinct(4, 4), normal(4, 4)], ("float32", "bfloat16")),
@@ -94,3 +146,20 @@ CASES = [
 ]  # fmt: skip
 
 test_value, test_gradient = suite(CASES)
+
+
+@pytest.mark.parametrize("padding", [((-1, 2), (0, 1)), ((-2, -1), (1, -1))])
+def test_gradient_where_padding_takes_away(padding):
+    # JAX's rule for CPUs has no answer.
+    x = special(7, 6)(np.random.default_rng(7), np.dtype("float32"))[0]
+    taken = [(min(low, 0), min(high, 0), 0) for low, high in padding]
+    added = [(max(low, 0), max(high, 0)) for low, high in padding]
+    pool = functools.partial(window, start=-np.inf, body=lax.max, window_dimensions=(3, 2), window_strides=(1, 1))
+
+    def gradient(function, device):
+        loss = jax.jit(jax.grad(lambda v: (jnp.where(jnp.isfinite(function(v)), 1, 2) * function(v)).sum()))
+        return np.asarray(evaluate(loss, [x], device))
+
+    got = gradient(lambda v: pool(v, padding=padding), device_under_test())
+    want = gradient(lambda v: pool(lax.pad(v, np.float32(0), taken), padding=added), reference_device())
+    np.testing.assert_array_equal(got, want)

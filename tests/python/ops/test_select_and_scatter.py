@@ -1,5 +1,6 @@
 """select_and_scatter, the reverse of pooling (src/lower/select_and_scatter)."""
 
+import numpy as np
 from jax import lax
 from jax._src.lax import windowed_reductions
 
@@ -26,6 +27,17 @@ def scatter(source, operand, select, body, start, window, strides, padding):
     return windowed_reductions._select_and_scatter(
         operand, select, window, strides, padding, source, operand.dtype.type(start), body
     )
+
+
+def powers(*shape):
+    """Powers of two: no sum is rounded."""
+    return lambda generator, dtype: (2.0 ** (np.arange(np.prod(shape)).reshape(shape) % 7)).astype(dtype)
+
+
+def special(*shape):
+    """Infinities, ties of zeros, and NaN."""
+    return lambda generator, dtype: generator.choice(
+        [np.inf, -np.inf, np.nan, 0.0, -0.0, 1, 2], size=shape).astype(dtype)  # fmt: skip
 
 
 CASES = [
@@ -55,6 +67,22 @@ CASES = [
                                          [(0, 0), (0, 0)]),
          [normal(2, 2), fixed([[1, 1, 2, 2], [1, 1, 2, 2], [0, 3, 0, 0], [3, 0, 0, 0]])],
          ("float32", "int32")),
+    *(
+        # Ties and NaN show the order, which is a tree in windows of more than 64 elements.
+        Case(f"special_{primitive.name}_{form}",
+             lambda source, operand, primitive=primitive, options=options:
+                 windowed_reductions._select_and_scatter_add(source, operand, primitive, *options),
+             [powers(*result_shape(shape, *options)), special(*shape)], FLOATS)
+        for primitive in (lax.ge_p, lax.le_p)
+        for form, shape, *options in [
+            ("small", (9, 8), (3, 2), (2, 1), [(1, 1), (0, 1)]),
+            ("wide", (14, 13), (9, 8), (3, 2), [(0, 0), (0, 0)]),
+            ("wide_padded", (9, 11), (9, 9), (2, 3), [(4, 4), (2, 3)]),
+        ]
+    ),
+    Case("wide_less", lambda source, operand: scatter(source, operand, lax.lt, lax.add, 0, (9, 8), (3, 2),
+                                                      [(0, 0), (0, 0)]),
+         [powers(2, 3), special(14, 13)], FLOATS),
     Case("initial_value",
          lambda source, operand: scatter(source, operand, lax.ge, lax.add, 5, (2, 2), (2, 2),
                                          [(0, 0), (0, 0)]),

@@ -4,21 +4,21 @@
 use std::sync::Arc;
 
 use super::buffer::{Buffer, BufferType, MemoryKind};
-use super::client::Device;
 use super::completion::{Completer, Completion};
+use super::definition_event::DefinitionEvent;
+use super::device::Device;
 use super::error::{Code, Error};
 use super::fork;
 use super::layout::Layout;
-use super::promise::Promise;
 
 /// The duty to bring the elements of a buffer. Dropped without that, it fails the buffer.
-pub struct Pledge {
+pub struct BufferPromise {
     buffer: Arc<Buffer>,
-    promise: Arc<Promise>,
+    definition: Arc<DefinitionEvent>,
     completer: Option<Completer>,
 }
 
-impl Pledge {
+impl BufferPromise {
     /// A buffer without elements, and the duty to bring them.
     ///
     /// # Errors
@@ -31,10 +31,10 @@ impl Pledge {
         memory: MemoryKind,
     ) -> Result<Self, Error> {
         fork::check()?;
-        let promise = Promise::new();
+        let definition = DefinitionEvent::new();
         let (completion, completer) = Completion::manual();
-        let buffer = Buffer::promised(ty, dims, layout, device.clone(), memory, promise.clone(), completion);
-        Ok(Self { buffer, promise, completer: Some(completer) })
+        let buffer = Buffer::promised(ty, dims, layout, device.clone(), memory, definition.clone(), completion);
+        Ok(Self { buffer, definition, completer: Some(completer) })
     }
 
     /// The buffer.
@@ -50,7 +50,7 @@ impl Pledge {
         let buffer = &self.buffer;
         let (device, layout) = (buffer.device().clone(), buffer.layout().cloned());
         let made = Buffer::from_bytes(buffer.ty(), buffer.dims(), layout, bytes, device, buffer.memory());
-        let outcome = made.and_then(|made| made.array()).map(|array| self.buffer.keep(array));
+        let outcome = made.and_then(|made| made.array()).map(|array| self.buffer.define(array));
         self.end(outcome.clone());
         outcome
     }
@@ -80,7 +80,7 @@ impl Pledge {
         let claimed = source.clone();
         source.completion().on_ready(Box::new(move |outcome| {
             let taken = claimed.take();
-            let outcome = outcome.and(taken).map(|array| self.buffer.keep(array));
+            let outcome = outcome.and(taken).map(|array| self.buffer.define(array));
             self.end(outcome);
         }));
         Ok(())
@@ -91,7 +91,7 @@ impl Pledge {
         self.end(Err(error));
     }
 
-    /// Who waits for the elements finds the outcome when the promise is kept.
+    /// Who waits for the elements finds the outcome when the array is defined.
     fn end(mut self, outcome: Result<(), Error>) {
         if let Some(completer) = self.completer.take() {
             completer.complete(outcome);
@@ -99,11 +99,11 @@ impl Pledge {
     }
 }
 
-impl Drop for Pledge {
+impl Drop for BufferPromise {
     fn drop(&mut self) {
-        // Dropped before the promise is kept: a completion that nobody completed has failed then.
+        // Dropped before the array is defined: a completion that nobody completed has failed then.
         drop(self.completer.take());
-        self.promise.keep();
+        self.definition.define();
     }
 }
 
@@ -113,30 +113,30 @@ mod tests {
     use super::*;
     use crate::program::ElementType;
 
-    fn pledge(client: &Client) -> Pledge {
+    fn promise(client: &Client) -> BufferPromise {
         let ty = BufferType::Tensor(ElementType::I32);
-        Pledge::new(ty, &[2], None, &client.devices()[0], MemoryKind::Device).expect("made")
+        BufferPromise::new(ty, &[2], None, &client.devices()[0], MemoryKind::Device).expect("made")
     }
 
     #[test]
     fn elements_come_later_or_never() {
         let client = Client::new(ClientOptions { device: Some("cpu".into()) }).expect("opened");
-        let pledged = pledge(&client);
-        let buffer = pledged.buffer().clone();
+        let promised = promise(&client);
+        let buffer = promised.buffer().clone();
         assert!(!buffer.completion().is_ready());
-        pledged.fulfil(&[1, 0, 0, 0, 2, 0, 0, 0]).expect("fits");
+        promised.fulfil(&[1, 0, 0, 0, 2, 0, 0, 0]).expect("fits");
         assert_eq!(buffer.read(<[u8]>::to_vec), Ok(vec![1, 0, 0, 0, 2, 0, 0, 0]));
 
-        let forgotten = pledge(&client);
+        let forgotten = promise(&client);
         let buffer = forgotten.buffer().clone();
         drop(forgotten);
         assert_eq!(buffer.read(|_| ()).map_err(|error| error.code), Err(Code::Aborted));
 
-        let failed = pledge(&client);
+        let failed = promise(&client);
         let buffer = failed.buffer().clone();
         failed.fail(Error::new(Code::DataLoss, "the wire broke"));
         assert_eq!(buffer.read(|_| ()).map_err(|error| error.code), Err(Code::DataLoss));
-        let wrong = pledge(&client);
+        let wrong = promise(&client);
         let buffer = wrong.buffer().clone();
         assert!(wrong.fulfil(&[1, 2, 3]).is_err());
         assert!(buffer.read(|_| ()).is_err());
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn an_alias_outlives_what_it_stands_for() {
         let client = Client::new(ClientOptions { device: Some("cpu".into()) }).expect("opened");
-        let (source, alias) = (pledge(&client), pledge(&client));
+        let (source, alias) = (promise(&client), promise(&client));
         let (brought, seen) = (source.buffer().clone(), alias.buffer().clone());
         alias.fulfil_with(&brought).expect("of one form");
         brought.delete();
@@ -153,12 +153,12 @@ mod tests {
         source.fulfil(&[7; 8]).expect("fits");
         assert_eq!(seen.read(<[u8]>::to_vec), Ok(vec![7; 8]));
 
-        let (alias, other) = (pledge(&client), pledge(&client));
+        let (alias, other) = (promise(&client), promise(&client));
         let seen = alias.buffer().clone();
         let error = alias.fulfil_with(&brought).expect_err("deleted");
         assert_eq!(error.code, Code::InvalidArgument);
         assert_eq!(seen.read(|_| ()), Err(error));
-        let (alias, source) = (other, pledge(&client));
+        let (alias, source) = (other, promise(&client));
         let (seen, brought) = (alias.buffer().clone(), source.buffer().clone());
         alias.fulfil_with(&brought).expect("of one form");
         source.fail(Error::new(Code::DataLoss, "the wire broke"));

@@ -6,16 +6,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 type Waiter = Box<dyn FnOnce() + Send>;
 
-/// Kept once, when the results of a run have been scheduled or have failed.
+/// Defined once, when the results of a run have been scheduled or have failed: what XLA calls a definition event.
 #[derive(Default)]
-pub(super) struct Promise {
-    kept: AtomicBool,
+pub(super) struct DefinitionEvent {
+    defined: AtomicBool,
     waiters: Mutex<Vec<Waiter>>,
     changed: Condvar,
 }
 
-impl Promise {
-    /// A promise that nobody has kept.
+impl DefinitionEvent {
+    /// One that is not defined yet.
     pub(super) fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -24,16 +24,16 @@ impl Promise {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has been kept.
-    pub(super) fn is_kept(&self) -> bool {
-        self.kept.load(Ordering::Acquire)
+    /// Whether it is defined.
+    pub(super) fn is_defined(&self) -> bool {
+        self.defined.load(Ordering::Acquire)
     }
 
-    /// Keeps it: whoever waits goes on.
-    pub(super) fn keep(&self) {
+    /// Defines it: whoever waits goes on.
+    pub(super) fn define(&self) {
         let waiters = {
             let mut waiters = self.lock();
-            self.kept.store(true, Ordering::Release);
+            self.defined.store(true, Ordering::Release);
             self.changed.notify_all();
             std::mem::take(&mut *waiters)
         };
@@ -42,21 +42,21 @@ impl Promise {
         }
     }
 
-    /// Blocks until it is kept.
+    /// Blocks until it is defined.
     pub(super) fn wait(&self) {
-        if self.is_kept() {
+        if self.is_defined() {
             return;
         }
         let mut waiters = self.lock();
-        while !self.is_kept() {
+        while !self.is_defined() {
             waiters = self.changed.wait(waiters).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Calls back when it is kept: at once if it is.
-    pub(super) fn when_kept(&self, waiter: Waiter) {
+    /// Calls back when it is defined: at once if it is.
+    pub(super) fn on_defined(&self, waiter: Waiter) {
         let mut waiters = self.lock();
-        if self.is_kept() {
+        if self.is_defined() {
             drop(waiters);
             return waiter();
         }
@@ -72,16 +72,16 @@ mod tests {
 
     #[test]
     fn waiters_go_on_when_it_is_kept() {
-        let promise = Promise::new();
+        let event = DefinitionEvent::new();
         let (sender, receiver) = channel();
         let early = sender.clone();
-        promise.when_kept(Box::new(move || early.send("early").unwrap()));
-        assert!(!promise.is_kept() && receiver.try_recv().is_err());
-        let waiting = promise.clone();
+        event.on_defined(Box::new(move || early.send("early").unwrap()));
+        assert!(!event.is_defined() && receiver.try_recv().is_err());
+        let waiting = event.clone();
         let waiter = std::thread::spawn(move || waiting.wait());
-        promise.keep();
+        event.define();
         waiter.join().unwrap();
-        promise.when_kept(Box::new(move || sender.send("late").unwrap()));
+        event.on_defined(Box::new(move || sender.send("late").unwrap()));
         assert_eq!(receiver.iter().collect::<Vec<_>>(), ["early", "late"]);
     }
 }
