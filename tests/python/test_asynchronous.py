@@ -131,7 +131,7 @@ def test_more_programs_than_may_be_underway():
 
 EXIT = """
 import jax, jax.numpy as jnp
-endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 0.5 + 0.5, x))
 results = [endless(jnp.ones(3)) + 1 for _ in range(3)]
 print("done")
 """
@@ -147,7 +147,7 @@ def test_process_ends_while_programs_run(device):
 DAEMON = """
 import sys, threading, time
 import jax, jax.numpy as jnp, numpy as np
-endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 0.5 + 0.5, x))
 # To end Python while a thread compiles is another matter: jaxlib bears it on no platform.
 for shape in [(3,), (4,), ()]:
     np.asarray(endless(-jnp.ones(shape)) + 1)

@@ -164,7 +164,7 @@ def test_without_a_usable_device_jax_goes_on_with_its_own_cpu(no_metal):
 
 def test_endless_loops_keep_no_other_program_waiting():
     program = """
-endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 0.5 + 0.5, x))
 kept = [endless(jnp.ones(3) + n) for n in range(6)]
 alive()
 """
@@ -316,7 +316,7 @@ alive()
 
 ENDS = {
     "a loop that does not end": """
-endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 1.0, x))
+endless = jax.jit(lambda x: jax.lax.while_loop(lambda x: jnp.sum(x) >= 0, lambda x: x * 0.5 + 0.5, x))
 kept = endless(jnp.ones(3)) + 1
 """,
     "products": """
