@@ -8,6 +8,7 @@ use super::storage::{shape_i32, storage};
 use crate::kernel::build::{self, Built};
 use crate::kernel::native::Code;
 use crate::mlx::{self, Array, Arrays, Backend, Capabilities, Dtype, Stream};
+use crate::plan::stop_flag;
 use crate::program::{Block, Function, Op, OpKind, ValueId};
 
 /// Native code with the shapes and dtypes of its results.
@@ -40,9 +41,9 @@ impl Native {
         let read = inputs.iter().map(Array::as_bytes).collect::<mlx::Result<Vec<&[u8]>>>()?;
         let mut written: Vec<Vec<u8>> = self.code.outputs().iter().map(|&bytes| vec![0; bytes]).collect();
         let mut outputs: Vec<&mut [u8]> = written.iter_mut().map(Vec::as_mut_slice).collect();
-        self.code
-            .run(&read, &mut outputs, mlx::shutdown::flag())
-            .map_err(|_| mlx::Error::new("the process is ending"))?;
+        let own = stop_flag();
+        let flag = own.as_deref().unwrap_or(mlx::shutdown::flag());
+        self.code.run(&read, &mut outputs, flag).map_err(|_| mlx::Error::new("the program was interrupted"))?;
         written
             .iter()
             .zip(&self.outputs)

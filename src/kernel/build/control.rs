@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use super::{Lowering, Result, Where, refused};
+use super::classes;
+use super::lowering::{Lowering, Open, Result, Where, refused};
 use crate::expression::{Binary, Scalar};
 use crate::kernel::ir::{BufferId, NestBuilder, Node, Place, Statement, Store};
 use crate::program::{Block, Op, ValueId};
@@ -27,7 +28,7 @@ impl<'a> Lowering<'a> {
             captured(region, &mut HashSet::new(), &mut found);
             for value in found {
                 match self.places.get(&value) {
-                    Some(Where::Virtual(op, _)) if !super::elements::is_number(op) => {
+                    Some(Where::Virtual(op, _)) if !classes::is_number(op) => {
                         self.made(value)?;
                     }
                     Some(_) => {}
@@ -168,7 +169,7 @@ impl<'a> Lowering<'a> {
         // The update may be made of what it overwrites.
         self.made(update)?;
         self.close();
-        self.open = Some(super::Open { builder: NestBuilder::new(&sizes), sizes: sizes.clone(), ..Default::default() });
+        self.open = Some(Open { builder: NestBuilder::new(&sizes), sizes: sizes.clone(), ..Default::default() });
         let mut place = Vec::with_capacity(shape.len());
         let mut index = Vec::with_capacity(shape.len());
         for dimension in 0..shape.len() {

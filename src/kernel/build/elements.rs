@@ -1,106 +1,11 @@
 //! The element of a value at a place, by the op that makes it.
 #![forbid(unsafe_code)]
 
-use super::{Lowering, Result, Stop, Where, refused};
+use super::classes::is_inlined;
+use super::lowering::{Lowering, Result, Stop, Where, refused};
 use crate::expression::{self, Binary, Expression, Known, Scalar, Target, Unary, Value};
 use crate::kernel::ir::{Fold, Node, NodeId};
-use crate::program::{Block, Class, DotGeneral, Gather, Op, OpKind, ValueId};
-
-/// Costs no more where it is used than a load.
-pub(super) fn is_free(kind: &OpKind) -> bool {
-    match kind.class() {
-        Class::View => !matches!(kind, OpKind::OptimizationBarrier),
-        Class::Source => true,
-        Class::Elementwise => matches!(kind, OpKind::Convert | OpKind::BitcastConvert),
-        _ => false,
-    }
-}
-
-/// A constant of one number.
-pub(super) fn is_number(op: &Op) -> bool {
-    matches!(&op.kind, OpKind::Constant(literal) if literal.splat || literal.ty.elements() == 1)
-}
-
-/// Whether its elements can be computed in the loops of who uses them.
-pub(super) fn is_inlined(kind: &OpKind) -> bool {
-    match kind.class() {
-        Class::Elementwise | Class::View | Class::Source => true,
-        Class::Move => !matches!(kind, OpKind::DynamicUpdateSlice),
-        _ => false,
-    }
-}
-
-/// What a node costs, in scalar operations.
-pub(super) fn cost(node: &Node) -> f64 {
-    match node {
-        Node::Constant(_) | Node::Index(_) | Node::Accumulator(_) | Node::Folded(..) => 0.0,
-        Node::Unary(function, _) => match function {
-            Unary::Real | Unary::Imaginary | Unary::Bitcast => 0.0,
-            Unary::Abs
-            | Unary::Negate
-            | Unary::Not
-            | Unary::Sign
-            | Unary::Ceil
-            | Unary::Floor
-            | Unary::Round
-            | Unary::IsNan
-            | Unary::IsInf
-            | Unary::IsFinite
-            | Unary::Convert
-            | Unary::Decode(_) => 1.0,
-            Unary::Sqrt | Unary::Rsqrt => 5.0,
-            _ => 20.0,
-        },
-        Node::Binary(function, ..) => match function {
-            Binary::Divide | Binary::Remainder => 5.0,
-            Binary::Power | Binary::Atan2 => 40.0,
-            _ => 1.0,
-        },
-        Node::Load(..) | Node::Compare(..) | Node::Select(..) => 1.0,
-    }
-}
-
-/// Whether elements of the op's results can be given at all.
-pub(super) fn check(lowering: &Lowering<'_>, op: &Op) -> Result<()> {
-    for &value in op.operands.iter().chain(&op.results) {
-        lowering.scalar(value)?;
-    }
-    match &op.kind {
-        OpKind::Map { .. } | OpKind::UniformQuantize | OpKind::UniformDequantize => {
-            refused(format!("{} is not there", op.kind.name()))
-        }
-        OpKind::BitcastConvert if lowering.shape(op.operands[0])? != lowering.shape(op.results[0])? => {
-            refused("a bitcast that changes the shape")
-        }
-        OpKind::CustomCall(call) => match call.call_target_name.as_str() {
-            "mps.threefry2x32" => Ok(()),
-            target if function(target).is_some() => Ok(()),
-            target => refused(format!("calls of {target}")),
-        },
-        OpKind::Unary(_)
-        | OpKind::Binary(_)
-        | OpKind::Compare { .. }
-        | OpKind::Select
-        | OpKind::Clamp
-        | OpKind::Convert
-        | OpKind::BitcastConvert
-        | OpKind::ReducePrecision { .. }
-        | OpKind::Constant(_)
-        | OpKind::Iota { .. }
-        | OpKind::BroadcastInDim { .. }
-        | OpKind::Reshape
-        | OpKind::Transpose { .. }
-        | OpKind::Reverse { .. }
-        | OpKind::Slice { .. }
-        | OpKind::Pad { .. }
-        | OpKind::Concatenate { .. }
-        | OpKind::DynamicSlice { .. }
-        | OpKind::Gather(_)
-        | OpKind::DotGeneral(_)
-        | OpKind::Reduce { .. } => Ok(()),
-        kind => refused(format!("{} is not there", kind.name())),
-    }
-}
+use crate::program::{Block, DotGeneral, Gather, Op, OpKind, ValueId};
 
 fn function(target: &str) -> Option<&str> {
     let name = target.strip_prefix("mhlo.").or_else(|| target.strip_prefix("mps."))?;
@@ -116,6 +21,48 @@ fn position(list: &[i64], number: usize) -> Option<usize> {
 }
 
 impl<'a> Lowering<'a> {
+    /// Whether elements of the op's results can be given at all.
+    pub(super) fn check(&self, op: &Op) -> Result<()> {
+        for &value in op.operands.iter().chain(&op.results) {
+            self.scalar(value)?;
+        }
+        match &op.kind {
+            OpKind::Map { .. } | OpKind::UniformQuantize | OpKind::UniformDequantize => {
+                refused(format!("{} is not there", op.kind.name()))
+            }
+            OpKind::BitcastConvert if self.shape(op.operands[0])? != self.shape(op.results[0])? => {
+                refused("a bitcast that changes the shape")
+            }
+            OpKind::CustomCall(call) => match call.call_target_name.as_str() {
+                "mps.threefry2x32" => Ok(()),
+                target if function(target).is_some() => Ok(()),
+                target => refused(format!("calls of {target}")),
+            },
+            OpKind::Unary(_)
+            | OpKind::Binary(_)
+            | OpKind::Compare { .. }
+            | OpKind::Select
+            | OpKind::Clamp
+            | OpKind::Convert
+            | OpKind::BitcastConvert
+            | OpKind::ReducePrecision { .. }
+            | OpKind::Constant(_)
+            | OpKind::Iota { .. }
+            | OpKind::BroadcastInDim { .. }
+            | OpKind::Reshape
+            | OpKind::Transpose { .. }
+            | OpKind::Reverse { .. }
+            | OpKind::Slice { .. }
+            | OpKind::Pad { .. }
+            | OpKind::Concatenate { .. }
+            | OpKind::DynamicSlice { .. }
+            | OpKind::Gather(_)
+            | OpKind::DotGeneral(_)
+            | OpKind::Reduce { .. } => Ok(()),
+            kind => refused(format!("{} is not there", kind.name())),
+        }
+    }
+
     /// The element of a value at a place.
     pub(super) fn element(&mut self, value: ValueId, index: &[NodeId]) -> Result<NodeId> {
         if let Some(open) = &self.open
@@ -545,7 +492,7 @@ impl<'a> Lowering<'a> {
             self.places.insert(argument, Where::Node(node));
         }
         for op in &body.ops {
-            check(self, op)?;
+            self.check(op)?;
             if !is_inlined(&op.kind) {
                 return refused(format!("{} in the region of a reduction", op.kind.name()));
             }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::elements::{is_free, is_inlined};
+use super::classes::{is_free, is_inlined};
 use crate::program::{Block, Function, Op, OpKind, ValueId};
 
 /// The uses of all values in a block and those in it.

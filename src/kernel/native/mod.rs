@@ -3,6 +3,8 @@
 mod emit;
 mod functions;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
