@@ -7,6 +7,7 @@
 mod enumeration;
 
 pub mod expression;
+pub mod kernel;
 pub mod lower;
 // Linked for its exported symbols: the BLAS under MLX's CPU backend.
 #[cfg(target_os = "linux")]

@@ -144,7 +144,9 @@ fn unary(op: Unary, x: &Term, element: ElementType) -> Result<Term, Refusal> {
         Unary::Floor => float(element).map(|()| x.floor())?,
         Unary::Imag if element.is_complex() => x.imag(),
         Unary::Imag => x.integer(0),
-        Unary::IsFinite => x.is_finite(),
+        Unary::IsFinite if element.is_float() || element.is_complex() => x.is_finite(),
+        // All of them are.
+        Unary::IsFinite => x.equal(x),
         Unary::Log => either(x, element, Term::log, complex::log)?,
         Unary::LogPlusOne => either(x, element, Term::log1p, complex::log1p)?,
         Unary::Logistic => either(x, element, functions::logistic, complex::logistic)?,

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::context::Context;
+use super::context::{Context, Lowered};
 use super::error::LowerError;
+use super::native;
 use super::shape::{empty, literal_array};
 use super::storage::{shape_i32, storage};
 use super::table::{REFUSED, row};
+use crate::kernel::cost::Place;
 use crate::mlx::{Capabilities, Dtype};
 use crate::plan::{Origin, Placement, Plan, Slot, Step};
 use crate::program::{Block, CompileError, Function, Literal, Op, OpKind, Program, Type, ValueId};
@@ -23,15 +25,53 @@ pub fn compile(
     program: &Program,
     function: &Function,
     capabilities: &'static Capabilities,
+    place: Place,
 ) -> Result<Plan, LowerError> {
-    let (plan, captures) = compile_block(program, function, &function.body, &HashMap::new(), capabilities, false)?;
+    if let Some(lowered) = native::program(function, place, capabilities) {
+        return whole(function, lowered);
+    }
+    let (plan, captures) =
+        compile_block(program, function, &function.body, &HashMap::new(), (capabilities, place), false)?;
     debug_assert!(captures.is_empty(), "a verified function captures nothing");
     Ok(plan)
 }
 
 /// Compiles a region of an op; `scalar`: as a [scalar region](Context::scalar_region). For the rest see [`compile_block`].
 fn compile_region(context: &Context<'_>, block: &Block, scalar: bool) -> Result<(Plan, Vec<ValueId>), LowerError> {
-    compile_block(context.program, context.function, block, context.constants, context.capabilities, scalar)
+    let backend = (context.capabilities, context.place);
+    compile_block(context.program, context.function, block, context.constants, backend, scalar)
+}
+
+/// The plan of a function that is one step.
+fn whole(function: &Function, lowered: Lowered) -> Result<Plan, LowerError> {
+    let arguments: Vec<Slot> = (0..function.body.arguments.len() as Slot).collect();
+    let first = arguments.len() as Slot;
+    let mut outputs = SmallVec::new();
+    for (&result, slot) in function.body.results.iter().zip(first..) {
+        let tensor = function.tensor(result).filter(|tensor| tensor.is_static());
+        let held = tensor.and_then(|tensor| Some((storage(tensor.element)?, shape_i32(&tensor.shape))));
+        let Some((dtype, shape)) = held else {
+            return Err(CompileError::Invalid("a kernel of other results than tensors".to_owned()).into());
+        };
+        outputs.push((slot, dtype, Some(shape?.into_boxed_slice())));
+    }
+    let results: Vec<Slot> = (first..first + function.body.results.len() as Slot).collect();
+    let location = function.body.ops.last().map(|op| op.location.clone()).unwrap_or_default();
+    let step = Step {
+        origin: Arc::new(Origin { name: format!("native.{}", function.name), location }),
+        kernel: lowered.kernel,
+        placement: lowered.placement,
+        inputs: arguments.iter().copied().collect(),
+        outputs,
+        free: Box::default(),
+        nested: lowered.nested,
+        blocking: lowered.blocking,
+        is_view: false,
+    };
+    let slots = first + results.len() as Slot;
+    let mut plan = Plan { slots, arguments, steps: vec![step], results, ..Plan::default() };
+    free_after_last_use(&mut plan);
+    Ok(plan)
 }
 
 /// Compiles a block; returns the values of enclosing blocks that it uses, which follow the block's arguments.
@@ -40,13 +80,14 @@ fn compile_block(
     function: &Function,
     block: &Block,
     outer_constants: &HashMap<ValueId, Literal>,
-    capabilities: &'static Capabilities,
+    (capabilities, place): (&'static Capabilities, Place),
     scalar: bool,
 ) -> Result<(Plan, Vec<ValueId>), LowerError> {
     let mut builder = Builder {
         program,
         function,
         capabilities,
+        place,
         scalar,
         slots: HashMap::new(),
         constants: outer_constants.clone(),
@@ -75,6 +116,7 @@ struct Builder<'a> {
     program: &'a Program,
     function: &'a Function,
     capabilities: &'static Capabilities,
+    place: Place,
     scalar: bool,
     slots: HashMap<ValueId, Slot>,
     constants: HashMap<ValueId, Literal>,
@@ -133,6 +175,7 @@ impl Builder<'_> {
             constants: &self.constants,
             captures: Vec::new(),
             capabilities: self.capabilities,
+            place: self.place,
             scalar: self.scalar,
             compile_region,
         };

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::LowerError;
+use crate::kernel::cost::Place;
 use crate::mlx::{self, Array, Arrays, Capabilities, Stream};
 use crate::plan::{Kernel, Placement, Plan};
 use crate::program::{Block, CompileError, Function, Literal, Op, Program, TensorType, Type, ValueId};
@@ -105,6 +106,8 @@ pub struct Context<'a> {
     pub(super) captures: Vec<ValueId>,
     /// What the backend that the program is for can do: says where an op runs, and whether it can.
     pub capabilities: &'static Capabilities,
+    /// Who says where loops run.
+    pub(super) place: Place,
     /// Whether the op stands in a region that runs on batches (see [`Context::scalar_region`]).
     pub(super) scalar: bool,
     pub(super) compile_region: CompileRegion,

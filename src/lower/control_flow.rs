@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::context::Region;
-use super::{Context, LowerError, Lowered, Row};
+use super::{Context, LowerError, Lowered, Row, native};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::plan::{self, Plan};
 use crate::program::{Binary, Block, Direction, Literal, Op, OpKind, ValueId};
@@ -187,6 +187,9 @@ fn lower_while(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError
     let carried = op.operands.len();
     if body.results.len() != carried || condition.results.len() != 1 || op.results.len() != carried {
         return Err(context.invalid(op, "carried values do not fit"));
+    }
+    if let Some(native) = native::lower_loop(context, op) {
+        return Ok(native);
     }
     let counted = counted(context, op, condition, body);
     let (condition, body) = (context.region(op, condition)?, context.region(op, body)?);

@@ -28,6 +28,7 @@ mod host_transfer;
 mod indexing;
 mod linear_algebra;
 mod matchers;
+mod native;
 #[cfg(test)]
 mod placement;
 #[cfg(test)]

@@ -19,7 +19,8 @@ impl Builder {
         let function = &program.functions[0];
         crate::program::verify::verify(&program).map_err(|error| error.to_string())?;
         let stream = Stream::playing(backend).map_err(|error| error.to_string())?;
-        let plan = super::compile(&program, function, stream.capabilities()).map_err(|error| error.to_string())?;
+        let plan = super::compile(&program, function, stream.capabilities(), Default::default())
+            .map_err(|error| error.to_string())?;
         let arrays: Vec<Array> = function
             .body
             .arguments

@@ -31,6 +31,11 @@ pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
+/// What [`requested`] looks at.
+pub fn flag() -> &'static AtomicBool {
+    &REQUESTED
+}
+
 /// Calls the function when the process ends, after [`requested`] has become true and before the static objects of
 /// libraries that exist by now are destroyed.
 pub(crate) fn at_exit(stage: Stage, function: Farewell) {

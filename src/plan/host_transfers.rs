@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::mlx;
 
@@ -20,9 +22,9 @@ pub trait HostTransfers {
     /// As [`Self::send`].
     fn receive(&self, channel: i64, bytes: usize) -> Result<Vec<u8>, String>;
 
-    /// Whether the host no longer wants the run to go on.
-    fn is_stopped(&self) -> bool {
-        false
+    /// Becomes true when the host no longer wants the run to go on. None: it never does.
+    fn stop_flag(&self) -> Option<Arc<AtomicBool>> {
+        None
     }
 }
 
@@ -55,5 +57,10 @@ pub fn host_transfers() -> mlx::Result<Rc<dyn HostTransfers>> {
 
 /// Whether the host of this thread's run no longer wants it to go on.
 pub fn is_stopped() -> bool {
-    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|transfers| transfers.is_stopped()))
+    stop_flag().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// The flag of this thread's run.
+pub fn stop_flag() -> Option<Arc<AtomicBool>> {
+    CURRENT.with_borrow(|current| current.as_ref().and_then(|transfers| transfers.stop_flag()))
 }

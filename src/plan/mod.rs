@@ -11,6 +11,6 @@ mod run;
 mod steps;
 
 pub use footprint::Footprint;
-pub use host_transfers::{HostTransfers, host_transfers, is_stopped, with_host_transfers};
+pub use host_transfers::{HostTransfers, host_transfers, is_stopped, stop_flag, with_host_transfers};
 pub use observer::{StepObserver, with_step_observer};
 pub use steps::{Kernel, Origin, Output, Placement, Plan, Slot, Step};

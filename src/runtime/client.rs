@@ -38,6 +38,7 @@ pub struct Client {
 fn check_settings(backend: Backend) -> Result<(), Error> {
     host_is_allowed()?;
     settings::passes()?;
+    settings::place()?;
     reader::check().map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;
     dump::check()?;
     timeline::open()?;

@@ -58,7 +58,7 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
     let results = signatures(main, &main.body.results, &main.result_attributes)?;
     memory_limit::check(main, &device.memory_bounds()?)?;
-    let plan = lower::compile(&program, main, device.stream().capabilities())?;
+    let plan = lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
     let footprint = plan.footprint();
     dump.write("plan.txt", || plan.to_string().into_bytes());
     dump.finish()?;
@@ -149,13 +149,14 @@ fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<O
 /// the device and what it can do, and the environment's switches.
 fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> Result<String, Error> {
     let compiler = format!(
-        "{}; {}; {:?}; host: {}; reader: {}; passes: {:?}",
+        "{}; {}; {:?}; host: {}; reader: {}; passes: {:?}; place: {:?}",
         platform_version(),
         device.kind(),
         device.stream().capabilities(),
         host_is_allowed()?,
         reader::name(),
         settings::passes()?,
+        settings::place()?,
     );
     Ok(format!("{:016x}", fnv1a(&[compiler.as_bytes(), options, program])))
 }

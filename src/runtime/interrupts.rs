@@ -212,8 +212,8 @@ impl<R> HostTransfers for Remote<R> {
         self.ask(|answer| Message::Receive { channel, bytes, answer })
     }
 
-    fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+    fn stop_flag(&self) -> Option<Arc<AtomicBool>> {
+        Some(self.stopped.clone())
     }
 }
 

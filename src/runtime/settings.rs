@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::error::{Code, Error};
+use crate::kernel::cost::Place;
 use crate::mlx;
 use crate::passes::Choice;
 
@@ -9,6 +10,8 @@ use crate::passes::Choice;
 const HOST: &str = "JAX_MPS_HOST";
 /// Passes of the compiler that are left out.
 const PASSES: &str = "JAX_MPS_PASSES";
+/// Where programs run.
+const PLACE: &str = "JAX_MPS_PLACE";
 
 /// The text of a variable, None for an empty one too. What is no Unicode becomes a text that nothing expects.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -30,6 +33,19 @@ pub(super) fn host_is_allowed() -> Result<bool, Error> {
         None | Some("on") => Ok(true),
         Some("off") => Ok(false),
         Some(other) => Err(unexpected(HOST, "on or off", other)),
+    }
+}
+
+/// Where programs run: `device` and `host` in place of what costs less.
+///
+/// # Errors
+/// INVALID_ARGUMENT for values that the variable cannot have.
+pub(super) fn place() -> Result<Place, Error> {
+    match variable(PLACE).as_deref() {
+        None | Some("auto") => Ok(Place::Auto),
+        Some("device") => Ok(Place::Device),
+        Some("host") => Ok(Place::Host),
+        Some(other) => Err(unexpected(PLACE, "auto, device or host", other)),
     }
 }
 

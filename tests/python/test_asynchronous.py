@@ -14,7 +14,9 @@ PLATFORM_HAS_JOBS = "mps"
 
 
 @pytest.fixture(autouse=True)
-def on_device(device):
+def on_device(device, monkeypatch):
+    # Loops turn by turn, which take their time: as native code they would be over before anybody looks.
+    monkeypatch.setenv("JAX_MPS_PLACE", "device")
     with jax.default_device(device):
         yield
 
@@ -40,6 +42,16 @@ def test_caller_goes_on_while_a_loop_runs(device):
     assert not y.is_ready()
     np.testing.assert_array_equal(y, 4 * [2000.0])
     assert y.is_ready()
+
+
+def test_caller_goes_on_while_native_code_runs(device, monkeypatch):
+    monkeypatch.setenv("JAX_MPS_PLACE", "auto")
+    turns = 100_000_000
+    y = jax.jit(lambda x: _turns(x, turns))(jnp.zeros((), jnp.int32))
+    if device.platform == PLATFORM_HAS_JOBS:
+        assert not y.is_ready()
+    z = y + 1
+    assert int(z) == turns + 1 and y.is_ready()
 
 
 def test_results_to_come_are_arguments_of_further_programs():

@@ -239,7 +239,7 @@ def test_one_program_is_dumped_into_the_folder_of_its_option(tmp_path):
         assert {"00-received.mlirbc", "01-read.txt", "plan.txt"} <= set(names)
         # One program, and this one.
         assert len({path.name.split(".")[0] for path in folder.iterdir()}) == 1
-        (read,) = folder.glob("*.1-read.txt")
+        (read,) = folder.glob("*.01-read.txt")
         assert "sine" in read.read_text()
     unusable = str(pathlib.Path(__file__) / "folder")
     with pytest.raises(jax.errors.JaxRuntimeError, match=f"xla_dump_to={unusable}: cannot be written to"):

@@ -89,7 +89,10 @@ def test_profiles_have_programs_ops_and_their_sources(operands, tmp_path):
     assert call.start_ns <= step.start_ns <= step.end_ns <= call.end_ns
 
 
-def test_loops_that_wait_are_programs_on_threads_of_their_own(device, tmp_path):
+def test_loops_that_wait_are_programs_on_threads_of_their_own(device, tmp_path, monkeypatch):
+    # Turn by turn.
+    monkeypatch.setenv("JAX_MPS_PLACE", "device")
+    jax.clear_caches()
     x = jax.device_put(jnp.full(SHAPE, 1e-3, jnp.float32), device)
     with jax.profiler.trace(tmp_path):
         profiled_loop(x).block_until_ready()

@@ -44,7 +44,8 @@ fn compile(bytes: &[u8]) -> Result<(), String> {
     jax_mps::passes::run(&mut program, &Default::default(), |_, _, _| {}).map_err(|error| error.to_string())?;
     let main = program.main().ok_or("no main")?;
     for backend in [Backend::Cpu, Backend::Metal, Backend::Cuda] {
-        jax_mps::lower::compile(&program, main, backend.capabilities(false)).map_err(|error| error.to_string())?;
+        jax_mps::lower::compile(&program, main, backend.capabilities(false), Default::default())
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }

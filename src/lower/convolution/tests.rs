@@ -51,6 +51,7 @@ fn in_context<T>(
         constants: &constants,
         captures: Vec::new(),
         capabilities: Backend::Cpu.capabilities(false),
+        place: Default::default(),
         scalar: false,
         compile_region: |_, _, _| unreachable!("convolutions have no regions"),
     };

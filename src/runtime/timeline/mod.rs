@@ -13,7 +13,7 @@ mod xspace;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::completion::Completion;
@@ -163,8 +163,8 @@ impl HostTransfers for Watched {
         self.0.receive(channel, bytes)
     }
 
-    fn is_stopped(&self) -> bool {
-        self.0.is_stopped()
+    fn stop_flag(&self) -> Option<Arc<AtomicBool>> {
+        self.0.stop_flag()
     }
 }
 

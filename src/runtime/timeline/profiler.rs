@@ -161,7 +161,8 @@ mod tests {
         let found = run(&executable, &arguments);
         let names = on_device(&profiler);
         assert_eq!(found, expected);
-        for name in [executable.name(), "stablehlo.while", "stablehlo.dot_general"] {
+        // The loop is native code, and as such one step.
+        for name in [executable.name(), "native.main"] {
             assert!(names.iter().any(|event| event == name), "{name}: {names:?}");
         }
         assert_eq!(run(&executable, &arguments), expected);

@@ -19,7 +19,8 @@ fn survive(bytes: &[u8]) {
             && let Some(main) = program.main()
         {
             // A plan or an error, but no panic.
-            let _plan_or_error = crate::lower::compile(&program, main, crate::mlx::Backend::Cpu.capabilities(false));
+            let _plan_or_error =
+                crate::lower::compile(&program, main, crate::mlx::Backend::Cpu.capabilities(false), Default::default());
         }
     }
 }

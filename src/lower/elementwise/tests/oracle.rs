@@ -1,10 +1,14 @@
-//! Each elementwise op, for each element type, on MLX's graph against the interpreter, at special values and between.
+//! Each elementwise op, for each element type, on MLX's graph and as native code against the interpreter, at special values
+//! and between.
 
 use super::run;
-use crate::expression::{Known, Scalar, Target, Value, elementwise};
+use crate::lower::testing::{Builder, tensor};
+use std::sync::atomic::AtomicBool;
+
+use crate::expression::{Expression, Known, Scalar, Target, Value, elementwise};
 use crate::lower::expression::target;
 use crate::mlx::Backend;
-use crate::program::{Binary, CompareType, Direction, ElementType, OpKind, Unary};
+use crate::program::{Binary, CompareType, Direction, ElementType, OpKind, Unary, ValueId};
 
 const UNARY: [Unary; 25] = [
     Unary::Abs,
@@ -181,8 +185,40 @@ fn check(kind: &OpKind, operands: &[ElementType], result: ElementType, failures:
             bytes
         })
         .collect();
-    let came = run(&graph, &arguments).remove(0);
-    let scalar = graph.result(0);
+    let graph_result = run(&graph, &arguments).remove(0);
+    for (came, by) in [(graph_result, "on the graph"), (natively(kind, operands, result, &arguments), "natively")] {
+        judge(kind, operands, result, &reference, &rows, (&came, by), failures);
+    }
+    rows.len()
+}
+
+/// The result of one op as native code.
+fn natively(kind: &OpKind, operands: &[ElementType], result: ElementType, arguments: &[Vec<u8>]) -> Vec<u8> {
+    let size = Scalar::of(operands[0]).map_or(1, Scalar::bytes);
+    let count = arguments[0].len() / size;
+    let mut builder = Builder::default();
+    let values: Vec<ValueId> =
+        operands.iter().map(|&element| builder.argument(tensor(element, &[count as i64]))).collect();
+    let results = builder.op(kind.clone(), &values, vec![tensor(result, &[count as i64])], vec![]);
+    builder.function.body.results = results;
+    let built = crate::kernel::build::program(&builder.function).unwrap();
+    let code = crate::kernel::native::Code::new(built.kernel).unwrap();
+    let mut output = vec![0; code.outputs()[0]];
+    let inputs: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+    code.run(&inputs, &mut [&mut output], &AtomicBool::new(false)).unwrap();
+    output
+}
+
+fn judge(
+    kind: &OpKind,
+    operands: &[ElementType],
+    result: ElementType,
+    reference: &Expression,
+    rows: &[Vec<Value>],
+    (came, by): (&[u8], &str),
+    failures: &mut Vec<String>,
+) {
+    let scalar = reference.result(0);
     let mut values = Vec::new();
     let ulps = tolerance(kind, operands[0]);
     for (row, came) in rows.iter().zip(came.chunks_exact(scalar.bytes())) {
@@ -211,13 +247,12 @@ fn check(kind: &OpKind, operands: &[ElementType], result: ElementType, failures:
             };
             let row: Vec<String> = row.iter().zip(operands).map(|(value, &element)| show(element, value)).collect();
             failures.push(format!(
-                "{kind:?} {operands:?} {row:?}: {} on the graph, {} interpreted",
+                "{kind:?} {operands:?} {row:?}: {} {by}, {} interpreted",
                 show(result, &came),
                 show(result, &expected)
             ));
         }
     }
-    rows.len()
 }
 
 fn report(compared: usize, failures: &[String]) {

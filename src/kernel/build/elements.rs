@@ -1,0 +1,555 @@
+//! The element of a value at a place, by the op that makes it.
+#![forbid(unsafe_code)]
+
+use super::classes::is_inlined;
+use super::lowering::{Lowering, Result, Stop, Where, refused};
+use crate::expression::{self, Binary, Expression, Known, Scalar, Target, Unary, Value};
+use crate::kernel::ir::{Fold, Node, NodeId};
+use crate::program::{Block, DotGeneral, Gather, Op, OpKind, ValueId};
+
+fn function(target: &str) -> Option<&str> {
+    let name = target.strip_prefix("mhlo.").or_else(|| target.strip_prefix("mps."))?;
+    expression::is_named(name).then_some(name)
+}
+
+fn at(list: &[i64], index: usize) -> usize {
+    list.get(index).and_then(|&number| usize::try_from(number).ok()).unwrap_or(0)
+}
+
+fn position(list: &[i64], number: usize) -> Option<usize> {
+    list.iter().position(|&each| each == number as i64)
+}
+
+impl<'a> Lowering<'a> {
+    /// Whether elements of the op's results can be given at all.
+    pub(super) fn check(&self, op: &Op) -> Result<()> {
+        for &value in op.operands.iter().chain(&op.results) {
+            self.scalar(value)?;
+        }
+        match &op.kind {
+            OpKind::Map { .. } | OpKind::UniformQuantize | OpKind::UniformDequantize => {
+                refused(format!("{} is not there", op.kind.name()))
+            }
+            OpKind::BitcastConvert if self.shape(op.operands[0])? != self.shape(op.results[0])? => {
+                refused("a bitcast that changes the shape")
+            }
+            OpKind::CustomCall(call) => match call.call_target_name.as_str() {
+                "mps.threefry2x32" => Ok(()),
+                target if function(target).is_some() => Ok(()),
+                target => refused(format!("calls of {target}")),
+            },
+            OpKind::Unary(_)
+            | OpKind::Binary(_)
+            | OpKind::Compare { .. }
+            | OpKind::Select
+            | OpKind::Clamp
+            | OpKind::Convert
+            | OpKind::BitcastConvert
+            | OpKind::ReducePrecision { .. }
+            | OpKind::Constant(_)
+            | OpKind::Iota { .. }
+            | OpKind::BroadcastInDim { .. }
+            | OpKind::Reshape
+            | OpKind::Transpose { .. }
+            | OpKind::Reverse { .. }
+            | OpKind::Slice { .. }
+            | OpKind::Pad { .. }
+            | OpKind::Concatenate { .. }
+            | OpKind::DynamicSlice { .. }
+            | OpKind::Gather(_)
+            | OpKind::DotGeneral(_)
+            | OpKind::Reduce { .. } => Ok(()),
+            kind => refused(format!("{} is not there", kind.name())),
+        }
+    }
+
+    /// The element of a value at a place.
+    pub(super) fn element(&mut self, value: ValueId, index: &[NodeId]) -> Result<NodeId> {
+        if let Some(open) = &self.open
+            && let Some(&node) = open.stored.get(&value)
+        {
+            // At hand where the outer loops are, and nowhere else.
+            let here = index.len() == open.sizes.len()
+                && index.iter().enumerate().all(|(dimension, &node)| {
+                    open.builder.nest.steps[node as usize].node == Node::Index(dimension as u32)
+                });
+            return if here { Ok(node) } else { Err(Stop::Conflict) };
+        }
+        match self.places.get(&value) {
+            Some(&Where::Node(node)) => Ok(node),
+            Some(&Where::Buffer(buffer)) => {
+                if self.open.as_ref().is_some_and(|open| open.written.contains(&buffer)) {
+                    return Err(Stop::Conflict);
+                }
+                let (shape, scalar) = (self.shape(value)?, self.scalar(value)?);
+                let linear = self.nest().linear(index, &shape);
+                Ok(self.nest().add(Node::Load(buffer, linear), scalar))
+            }
+            Some(&Where::Virtual(op, result)) => self.computed(op, result, index),
+            None => refused("a value that nothing defines"),
+        }
+    }
+
+    /// The element of an operand that is a scalar or has the shape of the place.
+    fn operand(&mut self, value: ValueId, index: &[NodeId]) -> Result<NodeId> {
+        if self.tensor(value)?.rank() == 0 { self.element(value, &[]) } else { self.element(value, index) }
+    }
+
+    /// An index given by a program, within 0 and `last`.
+    pub(super) fn start(&mut self, value: ValueId, last: usize) -> Result<NodeId> {
+        let (element, start) = (self.tensor(value)?.element, self.element(value, &[])?);
+        self.bounded(start, element.is_unsigned_integer() && element.bits() == 64, last)
+    }
+
+    fn bounded(&mut self, start: NodeId, is_u64: bool, last: usize) -> Result<NodeId> {
+        let nest = self.nest();
+        let mut start = start;
+        if is_u64 {
+            // Beyond 2^63 they would be negative.
+            let most = nest.add(Node::Constant(Value::from_bits(last as u64)), Scalar::U64);
+            start = nest.add(Node::Binary(Binary::Minimum, start, most), Scalar::U64);
+        }
+        if nest.scalar(start) != Scalar::I64 {
+            start = nest.add(Node::Unary(Unary::Convert, start), Scalar::I64);
+        }
+        let (low, high) = (nest.number(0), nest.number(last as i64));
+        let start = nest.index(Binary::Maximum, start, low);
+        Ok(nest.index(Binary::Minimum, start, high))
+    }
+
+    /// The nodes of an expression's results.
+    fn inlined(&mut self, expression: &Expression, arguments: &[NodeId]) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = Vec::with_capacity(expression.nodes.len());
+        for &(node, scalar) in &expression.nodes {
+            let of = |id: u32| nodes[id as usize];
+            let node = match node {
+                expression::Node::Argument(number) => {
+                    nodes.push(arguments[number as usize]);
+                    continue;
+                }
+                expression::Node::Constant(value) => Node::Constant(value),
+                expression::Node::Unary(function, a) => Node::Unary(function, of(a)),
+                expression::Node::Binary(function, a, b) => Node::Binary(function, of(a), of(b)),
+                expression::Node::Compare(direction, a, b) => Node::Compare(direction, of(a), of(b)),
+                expression::Node::Select(a, b, c) => Node::Select(of(a), of(b), of(c)),
+            };
+            nodes.push(self.nest().add(node, scalar));
+        }
+        expression.results.iter().map(|&id| nodes[id as usize]).collect()
+    }
+
+    fn computed(&mut self, op: &'a Op, result: usize, index: &[NodeId]) -> Result<NodeId> {
+        let operands = &op.operands;
+        match &op.kind {
+            OpKind::Constant(literal) => {
+                let scalar = self.scalar(op.results[0])?;
+                Ok(self.constant(scalar, Value::from_bytes(scalar, literal.element(0))))
+            }
+            OpKind::Iota { iota_dimension } => {
+                let (scalar, element) = (self.scalar(op.results[0])?, self.tensor(op.results[0])?.element);
+                let place = index[at(&[*iota_dimension], 0)];
+                self.converted(place, scalar, element)
+            }
+            OpKind::BroadcastInDim { broadcast_dimensions } => {
+                let shape = self.shape(operands[0])?;
+                let zero = self.nest().number(0);
+                let inner: Vec<NodeId> = (0..shape.len())
+                    .map(
+                        |dimension| {
+                            if shape[dimension] == 1 { zero } else { index[at(broadcast_dimensions, dimension)] }
+                        },
+                    )
+                    .collect();
+                self.element(operands[0], &inner)
+            }
+            OpKind::Reshape => self.reshaped(operands[0], op.results[0], index),
+            OpKind::Transpose { permutation } => {
+                let inner: Vec<NodeId> = (0..index.len())
+                    .map(|dimension| position(permutation, dimension).map_or(0, |place| index[place]))
+                    .collect();
+                self.element(operands[0], &inner)
+            }
+            OpKind::Reverse { dimensions } => {
+                let shape = self.shape(operands[0])?;
+                let mut inner = index.to_vec();
+                for dimension in dimensions.iter().filter_map(|&each| usize::try_from(each).ok()) {
+                    let last = self.nest().number(shape[dimension] as i64 - 1);
+                    inner[dimension] = self.nest().index(Binary::Subtract, last, index[dimension]);
+                }
+                self.element(operands[0], &inner)
+            }
+            OpKind::Slice { start_indices, strides, .. } => {
+                let mut inner = Vec::with_capacity(index.len());
+                for (dimension, &place) in index.iter().enumerate() {
+                    let nest = self.nest();
+                    let (start, stride) = (nest.number(start_indices[dimension]), nest.number(strides[dimension]));
+                    let scaled = nest.index(Binary::Multiply, place, stride);
+                    inner.push(nest.index(Binary::Add, scaled, start));
+                }
+                self.element(operands[0], &inner)
+            }
+            OpKind::DynamicSlice { slice_sizes } => {
+                let shape = self.shape(operands[0])?;
+                let mut inner = Vec::with_capacity(index.len());
+                for (dimension, &place) in index.iter().enumerate() {
+                    let start = self.start(operands[1 + dimension], shape[dimension] - at(slice_sizes, dimension))?;
+                    inner.push(self.nest().index(Binary::Add, start, place));
+                }
+                self.element(operands[0], &inner)
+            }
+            OpKind::Pad { edge_padding_low, interior_padding, .. } => {
+                self.padded(op, index, edge_padding_low, interior_padding)
+            }
+            OpKind::Concatenate { dimension } => self.concatenated(op, index, at(&[*dimension], 0)),
+            OpKind::Gather(gather) => self.gathered(op, gather, index),
+            OpKind::Reduce { dimensions } => self.reduced(op, dimensions, result, index),
+            OpKind::DotGeneral(dot) => self.product(op, dot, index),
+            OpKind::CustomCall(call) if call.call_target_name == "mps.threefry2x32" => {
+                let expression = Expression::define(&Target::HOST, &[Scalar::U32; 4], |terms| {
+                    let [key0, key1, word0, word1] = [0, 1, 2, 3].map(|index: usize| terms[index].clone());
+                    let (first, second) = expression::random::threefry((word0, word1), (key0, key1));
+                    [first, second]
+                });
+                let shape = self.shape(op.results[0])?;
+                let zero = self.nest().number(0);
+                let mut arguments = Vec::with_capacity(4);
+                for &operand in operands {
+                    // Operands of one element stand for any number.
+                    let own = self.shape(operand)?;
+                    let place = if own == shape { index.to_vec() } else { vec![zero; own.len()] };
+                    arguments.push(self.element(operand, &place)?);
+                }
+                Ok(self.inlined(&expression, &arguments)[result])
+            }
+            _ => {
+                let known = operands
+                    .iter()
+                    .map(|&operand| Ok(Known::of(self.tensor(operand)?.element)))
+                    .collect::<Result<Vec<Known>>>()?;
+                let to = self.tensor(op.results[0])?.element;
+                let expression = match &op.kind {
+                    OpKind::CustomCall(call) => match function(&call.call_target_name) {
+                        Some(name) => expression::named(name, to, operands.len(), &Target::HOST),
+                        None => return refused(format!("calls of {}", call.call_target_name)),
+                    },
+                    kind => expression::elementwise(kind, &known, to, &Target::HOST),
+                };
+                let expression = expression.map_err(|refusal| Stop::Refused(refusal.to_string()))?;
+                let arguments =
+                    operands.iter().map(|&operand| self.operand(operand, index)).collect::<Result<Vec<NodeId>>>()?;
+                Ok(self.inlined(&expression, &arguments)[0])
+            }
+        }
+    }
+
+    /// A place as a number of a type.
+    fn converted(&mut self, place: NodeId, scalar: Scalar, element: crate::program::ElementType) -> Result<NodeId> {
+        let expression = Expression::define(&Target::HOST, &[Scalar::I64], |terms| {
+            [expression::convert::convert(&terms[0], crate::program::ElementType::I64, element)]
+        });
+        if expression.result(0) != scalar {
+            return refused("an iota of another type");
+        }
+        Ok(self.inlined(&expression, &[place])[0])
+    }
+
+    fn reshaped(&mut self, operand: ValueId, result: ValueId, index: &[NodeId]) -> Result<NodeId> {
+        let (from, to) = (self.shape(operand)?, self.shape(result)?);
+        // Only dimensions of size 1 come or go.
+        let wide = |shape: &[usize]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<usize>>();
+        if wide(&from) == wide(&to) {
+            let zero = self.nest().number(0);
+            let mut kept = index.iter().zip(&to).filter(|(_, size)| **size != 1).map(|(&place, _)| place);
+            let inner: Vec<NodeId> =
+                from.iter().map(|&size| if size == 1 { zero } else { kept.next().unwrap_or(zero) }).collect();
+            return self.element(operand, &inner);
+        }
+        let linear = self.nest().linear(index, &to);
+        if let Some(&Where::Buffer(buffer)) = self.places.get(&operand)
+            && self.open.as_ref().is_none_or(|open| !open.written.contains(&buffer))
+        {
+            let scalar = self.scalar(operand)?;
+            return Ok(self.nest().add(Node::Load(buffer, linear), scalar));
+        }
+        let inner = self.nest().place(linear, &from);
+        self.element(operand, &inner)
+    }
+
+    fn both(&mut self, a: Option<NodeId>, b: NodeId) -> NodeId {
+        match a {
+            Some(a) => self.nest().add(Node::Binary(Binary::And, a, b), Scalar::Bool),
+            None => b,
+        }
+    }
+
+    fn padded(&mut self, op: &'a Op, index: &[NodeId], low: &[i64], interior: &[i64]) -> Result<NodeId> {
+        use crate::program::Direction;
+        let shape = self.shape(op.operands[0])?;
+        let outside = self.element(op.operands[1], &[])?;
+        if shape.contains(&0) {
+            return Ok(outside);
+        }
+        let (mut inside, mut inner) = (None, Vec::with_capacity(index.len()));
+        for (dimension, &place) in index.iter().enumerate() {
+            let nest = self.nest();
+            let (low, step) = (nest.number(low[dimension]), nest.number(interior[dimension] + 1));
+            let zero = nest.number(0);
+            let moved = nest.index(Binary::Subtract, place, low);
+            let not_before = nest.add(Node::Compare(Direction::Ge, moved, zero), Scalar::Bool);
+            // Never negative, also where the padding is.
+            let moved = nest.index(Binary::Maximum, moved, zero);
+            let (at, rest) = (nest.index(Binary::Divide, moved, step), nest.index(Binary::Remainder, moved, step));
+            let last = nest.number(shape[dimension] as i64 - 1);
+            let not_behind = nest.add(Node::Compare(Direction::Le, at, last), Scalar::Bool);
+            let on = nest.add(Node::Compare(Direction::Eq, rest, zero), Scalar::Bool);
+            inner.push(nest.index(Binary::Minimum, at, last));
+            for condition in [not_before, not_behind, on] {
+                inside = Some(self.both(inside, condition));
+            }
+        }
+        let element = self.element(op.operands[0], &inner)?;
+        let scalar = self.nest().scalar(element);
+        Ok(match inside {
+            Some(inside) => self.nest().add(Node::Select(inside, element, outside), scalar),
+            None => element,
+        })
+    }
+
+    fn concatenated(&mut self, op: &'a Op, index: &[NodeId], dimension: usize) -> Result<NodeId> {
+        use crate::program::Direction;
+        let mut result = None;
+        let mut start = 0;
+        for &operand in &op.operands {
+            let size = self.shape(operand)?[dimension];
+            if size == 0 {
+                continue;
+            }
+            let nest = self.nest();
+            let (first, zero, last) = (nest.number(start), nest.number(0), nest.number(size as i64 - 1));
+            let moved = nest.index(Binary::Subtract, index[dimension], first);
+            let moved = nest.index(Binary::Maximum, moved, zero);
+            let mut inner = index.to_vec();
+            inner[dimension] = nest.index(Binary::Minimum, moved, last);
+            let element = self.element(operand, &inner)?;
+            let nest = self.nest();
+            result = Some(match result {
+                None => element,
+                Some(before) => {
+                    let here = nest.add(Node::Compare(Direction::Ge, index[dimension], first), Scalar::Bool);
+                    let scalar = nest.scalar(element);
+                    nest.add(Node::Select(here, element, before), scalar)
+                }
+            });
+            start += size as i64;
+        }
+        result.map_or_else(|| refused("a concatenation of nothing"), Ok)
+    }
+
+    fn gathered(&mut self, op: &'a Op, gather: &Gather, index: &[NodeId]) -> Result<NodeId> {
+        let (operand, indices) = (op.operands[0], op.operands[1]);
+        let shape = self.shape(operand)?;
+        let index_rank = self.tensor(indices)?.rank();
+        let vector = at(&[gather.index_vector_dim], 0);
+        let offsets: Vec<NodeId> = (0..index.len())
+            .filter(|&each| position(&gather.offset_dims, each).is_some())
+            .map(|each| index[each])
+            .collect();
+        let batch: Vec<NodeId> = (0..index.len())
+            .filter(|&each| position(&gather.offset_dims, each).is_none())
+            .map(|each| index[each])
+            .collect();
+        let zero = self.nest().number(0);
+        let mut place = vec![zero; shape.len()];
+        // Where the slice begins.
+        for (number, &dimension) in gather.start_index_map.iter().enumerate() {
+            let dimension = at(&[dimension], 0);
+            let mut inner = batch.clone();
+            if vector < index_rank {
+                let number = self.nest().number(number as i64);
+                inner.insert(vector, number);
+            }
+            let element = self.tensor(indices)?.element;
+            let start = self.element(indices, &inner)?;
+            let last = shape[dimension].saturating_sub(at(&gather.slice_sizes, dimension));
+            place[dimension] = self.bounded(start, element.is_unsigned_integer() && element.bits() == 64, last)?;
+        }
+        // Batches of the operand go with those of the indices.
+        for (&dimension, &of_indices) in gather.operand_batching_dims.iter().zip(&gather.start_indices_batching_dims) {
+            let number = at(&[of_indices], 0);
+            let number = if number > vector { number - 1 } else { number };
+            place[at(&[dimension], 0)] = batch[number];
+        }
+        let dropped = |dimension: usize| {
+            position(&gather.collapsed_slice_dims, dimension)
+                .or(position(&gather.operand_batching_dims, dimension))
+                .is_some()
+        };
+        let mut offsets = offsets.into_iter();
+        for dimension in (0..shape.len()).filter(|&dimension| !dropped(dimension)) {
+            let offset = offsets.next().unwrap_or(zero);
+            place[dimension] = self.nest().index(Binary::Add, place[dimension], offset);
+        }
+        self.element(operand, &place)
+    }
+
+    /// Begins a fold over loops of these sizes; their places.
+    fn fold(&mut self, sizes: &[usize], scalars: &[Scalar], inits: Vec<NodeId>) -> Result<Vec<NodeId>> {
+        let nest = self.nest();
+        if nest.scope != 0 {
+            // Kept instead: it would be folded anew for each element of another.
+            return refused("a reduction in a reduction");
+        }
+        let first = nest.nest.dimensions.len() as u32;
+        nest.nest.dimensions.extend(sizes);
+        let carried = nest.nest.accumulators.len() as u32;
+        nest.nest.accumulators.extend(scalars);
+        nest.nest.folds.push(Fold {
+            dimensions: first..first + sizes.len() as u32,
+            accumulators: carried..carried + scalars.len() as u32,
+            inits,
+            next: Vec::new(),
+        });
+        nest.scope = nest.nest.folds.len() as u32;
+        Ok((0..sizes.len() as u32).map(|each| nest.add(Node::Index(first + each), Scalar::I64)).collect())
+    }
+
+    fn accumulator(&mut self, number: usize) -> NodeId {
+        let nest = self.nest();
+        let first = nest.nest.folds[nest.scope as usize - 1].accumulators.start + number as u32;
+        let scalar = nest.nest.accumulators[first as usize];
+        nest.add(Node::Accumulator(first), scalar)
+    }
+
+    /// Ends the fold: what its accumulators become at each turn; its results.
+    fn folded(&mut self, next: Vec<NodeId>) -> Vec<NodeId> {
+        let nest = self.nest();
+        let number = nest.scope - 1;
+        let range = nest.nest.folds[number as usize].accumulators.clone();
+        nest.nest.folds[number as usize].next = next;
+        nest.scope = 0;
+        range
+            .enumerate()
+            .map(|(index, accumulator)| {
+                let scalar = nest.nest.accumulators[accumulator as usize];
+                nest.add(Node::Folded(number, index as u32), scalar)
+            })
+            .collect()
+    }
+
+    fn reduced(&mut self, op: &'a Op, dimensions: &[i64], result: usize, index: &[NodeId]) -> Result<NodeId> {
+        let count = op.results.len();
+        let [body] = &op.regions[..] else { return refused("a reduction without its region") };
+        let shape = self.shape(op.operands[0])?;
+        let sizes: Vec<usize> = dimensions.iter().map(|&each| shape[at(&[each], 0)]).collect();
+        let mut inits = Vec::with_capacity(count);
+        for &init in &op.operands[count..] {
+            inits.push(self.element(init, &[])?);
+        }
+        let mut scalars = op.results.iter().map(|&result| self.scalar(result)).collect::<Result<Vec<Scalar>>>()?;
+        // Sums of floats are kept in f64: their error does not grow with their number.
+        let wide = count == 1 && is_sum(body) && matches!(scalars[0], Scalar::F32 | Scalar::F16 | Scalar::BF16);
+        let narrow = scalars[0];
+        if wide {
+            scalars[0] = Scalar::F64;
+            inits[0] = self.nest().add(Node::Unary(Unary::Convert, inits[0]), Scalar::F64);
+        }
+        let places = self.fold(&sizes, &scalars, inits)?;
+        let mut rest = index.iter();
+        let mut inner = Vec::with_capacity(shape.len());
+        for dimension in 0..shape.len() {
+            match position(dimensions, dimension) {
+                Some(place) => inner.push(places[place]),
+                None => inner.push(*rest.next().ok_or(Stop::Refused("a reduction of another rank".to_owned()))?),
+            }
+        }
+        let mut elements = Vec::with_capacity(count);
+        for &operand in &op.operands[..count] {
+            elements.push(self.element(operand, &inner)?);
+        }
+        let next = if wide {
+            let element = self.nest().add(Node::Unary(Unary::Convert, elements[0]), Scalar::F64);
+            let sum = self.accumulator(0);
+            vec![self.nest().add(Node::Binary(Binary::Add, sum, element), Scalar::F64)]
+        } else {
+            let accumulators: Vec<NodeId> = (0..count).map(|number| self.accumulator(number)).collect();
+            self.scalars(body, accumulators.into_iter().chain(elements))?
+        };
+        let results = self.folded(next);
+        if wide {
+            let double = results[0];
+            if narrow == Scalar::F32 {
+                return Ok(self.nest().add(Node::Unary(Unary::Convert, double), narrow));
+            }
+            let single = self.nest().add(Node::Unary(Unary::Convert, double), Scalar::F32);
+            return Ok(self.nest().add(Node::Unary(Unary::Convert, single), narrow));
+        }
+        Ok(results[result])
+    }
+
+    /// The results of a region of scalars, for these arguments.
+    fn scalars(&mut self, body: &'a Block, arguments: impl Iterator<Item = NodeId>) -> Result<Vec<NodeId>> {
+        for (&argument, node) in body.arguments.iter().zip(arguments) {
+            self.places.insert(argument, Where::Node(node));
+        }
+        for op in &body.ops {
+            self.check(op)?;
+            if !is_inlined(&op.kind) {
+                return refused(format!("{} in the region of a reduction", op.kind.name()));
+            }
+            for (index, &result) in op.results.iter().enumerate() {
+                self.places.insert(result, Where::Virtual(op, index));
+            }
+        }
+        body.results.iter().map(|&result| self.element(result, &[])).collect()
+    }
+
+    fn product(&mut self, op: &'a Op, dot: &DotGeneral, index: &[NodeId]) -> Result<NodeId> {
+        let (lhs, rhs) = (op.operands[0], op.operands[1]);
+        let (left, right, scalar) = (self.scalar(lhs)?, self.scalar(rhs)?, self.scalar(op.results[0])?);
+        let plain = left == right && left == scalar && matches!(scalar, Scalar::F32 | Scalar::F64 | Scalar::I32);
+        if !plain || dot.algorithm.is_some() {
+            return refused("a product of these types");
+        }
+        let (left_shape, right_shape) = (self.shape(lhs)?, self.shape(rhs)?);
+        let sizes: Vec<usize> = dot.lhs_contracting_dimensions.iter().map(|&each| left_shape[at(&[each], 0)]).collect();
+        let sum = if scalar == Scalar::F32 { Scalar::F64 } else { scalar };
+        let zero = self.constant(sum, Value::from_f64(sum, 0.0));
+        let places = self.fold(&sizes, &[sum], vec![zero])?;
+        // Batches first, then what is left of either side.
+        let batches = dot.lhs_batching_dimensions.len();
+        let mut next = batches;
+        let mut side = |shape: &[usize], batching: &[i64], contracting: &[i64]| -> Vec<NodeId> {
+            (0..shape.len())
+                .map(|dimension| match (position(batching, dimension), position(contracting, dimension)) {
+                    (Some(place), _) => index[place],
+                    (_, Some(place)) => places[place],
+                    _ => {
+                        next += 1;
+                        index[next - 1]
+                    }
+                })
+                .collect()
+        };
+        let left_index = side(&left_shape, &dot.lhs_batching_dimensions, &dot.lhs_contracting_dimensions);
+        let right_index = side(&right_shape, &dot.rhs_batching_dimensions, &dot.rhs_contracting_dimensions);
+        let (a, b) = (self.element(lhs, &left_index)?, self.element(rhs, &right_index)?);
+        let nest = self.nest();
+        let (a, b) = if sum == scalar {
+            (a, b)
+        } else {
+            (nest.add(Node::Unary(Unary::Convert, a), sum), nest.add(Node::Unary(Unary::Convert, b), sum))
+        };
+        let product = nest.add(Node::Binary(Binary::Multiply, a, b), sum);
+        let so_far = self.accumulator(0);
+        let next = self.nest().add(Node::Binary(Binary::Add, so_far, product), sum);
+        let result = self.folded(vec![next])[0];
+        Ok(if sum == scalar { result } else { self.nest().add(Node::Unary(Unary::Convert, result), scalar) })
+    }
+}
+
+/// Whether a region adds its two arguments, and nothing else.
+fn is_sum(body: &Block) -> bool {
+    let ([op], [a, b]) = (&body.ops[..], &body.arguments[..]) else { return false };
+    let adds = op.kind == OpKind::Binary(crate::program::Binary::Add) && op.results == body.results;
+    adds && (op.operands == [*a, *b] || op.operands == [*b, *a])
+}

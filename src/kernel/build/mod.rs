@@ -1,0 +1,47 @@
+//! Programs → kernels.
+//!
+//! Values are *made* (each element stored in a buffer) or stay *virtual*: their elements are computed where they are used.
+//! What is used once per element, or costs nothing, stays virtual; so elementwise chains, what moves elements, and what
+//! goes into reductions become one loop nest. Nests over the same dimensions that follow each other are one as well.
+#![forbid(unsafe_code)]
+
+mod classes;
+mod control;
+mod elements;
+mod lowering;
+mod uses;
+
+pub use lowering::{Built, Stop};
+
+use lowering::Lowering;
+
+use crate::program::{Block, Function, Op, ValueId};
+
+/// The kernel of a whole function: its arguments are the inputs, its results the outputs.
+///
+/// # Errors
+/// What it holds that kernels do not.
+pub fn program(function: &Function) -> std::result::Result<Built, String> {
+    let mut lowering = Lowering::new(function, &function.body);
+    let outcome = lowering.whole(&function.body.arguments, &function.body);
+    lowering.finish(outcome)
+}
+
+/// The kernel of one op with regions: its operands and then the captured values are the inputs, its results the outputs;
+/// `constants` are ops of outside that it uses.
+///
+/// # Errors
+/// As [`program`].
+pub fn operation(
+    function: &Function,
+    op: &Op,
+    constants: &[Op],
+    captured: &[ValueId],
+) -> std::result::Result<Built, String> {
+    let ops = constants.iter().chain([op]).cloned().collect();
+    let block = Block { arguments: Vec::new(), ops, results: op.results.clone() };
+    let inputs: Vec<ValueId> = op.operands.iter().chain(captured).copied().collect();
+    let mut lowering = Lowering::new(function, &block);
+    let outcome = lowering.whole(&inputs, &block);
+    lowering.finish(outcome)
+}

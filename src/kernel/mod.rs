@@ -1,0 +1,12 @@
+//! Kernels that are generated: loop nests over [`crate::expression`]'s functions, built from programs, and emitters that
+//! make code of them.
+//!
+//! [`build`] makes one kernel of a whole program, or of a loop with all in it; [`native`] makes it machine code of the
+//! host. What a kernel cannot hold it refuses, and MLX computes it.
+
+pub mod build;
+pub mod cost;
+mod ir;
+pub mod native;
+
+pub use ir::{Buffer, BufferId, Fold, Kernel, Nest, Node, NodeId, Place, Statement, Step, Store};
