@@ -188,6 +188,8 @@ BAD_SETTINGS = {
     "JAX_MPS_CACHE_LIMIT": "banana",
     "JAX_MPS_DEVICE": "banana",
     "JAX_MPS_HOST": "banana",
+    "JAX_MPS_PASSES": "banana",
+    "JAX_MPS_PLACE": "banana",
     "JAX_MPS_READER": "banana",
     "JAX_MPS_PROFILE": "banana",
     "JAX_MPS_CAPABILITIES": "banana",
