@@ -10,6 +10,9 @@ import os, signal, sys, threading, time
 import jax, jax.numpy as jnp, numpy as np
 from jax.experimental import io_callback
 
+# Shells start what runs in the background with SIGINT ignored, which children inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 same = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
 main = threading.get_ident()
 began = threading.Event()
