@@ -1,6 +1,6 @@
 //! The end of the process.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,7 +62,9 @@ fn run() -> bool {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod system {
-    use super::{c_int, c_void, run};
+    use std::ffi::c_void;
+
+    use super::{c_int, run};
 
     unsafe extern "C" {
         fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
