@@ -87,7 +87,7 @@ test-mlir: build $(VENV)/.mlir ## MLIR's reader against our own, and tests of th
 	cargo build --locked --features mlir --lib; \
 	rm -rf $(MLIR_PROGRAMS); \
 	JAX_MPS_LIBRARY_PATH=$(abspath target/debug/libjax_mps.$(DYLIB)) JAX_MPS_READER=mlir \
-		JAX_MPS_DUMP=$(MLIR_PROGRAMS) JAX_MPS_DUMP_STAGE=0-received $(PY) -m pytest -n 2 -q $(MLIR_TESTS) $(ARGS); \
+		JAX_MPS_DUMP=$(MLIR_PROGRAMS) JAX_MPS_DUMP_STAGE=00-received $(PY) -m pytest -n 2 -q $(MLIR_TESTS) $(ARGS); \
 	JAX_MPS_COLLECTED=$(MLIR_PROGRAMS) cargo test --locked --features mlir --lib -- \
 		--include-ignored --nocapture mlir:: reader:: text_programs
 
