@@ -34,7 +34,8 @@ def dot_general(b: Builder) -> None:
 def matmul(b: Builder) -> None:
     x = b.value(b.types.numbers, fits=lambda shape: 1 <= len(shape) <= 3)
     y = b.value(b.types.numbers if b.chance(0.2) else (b.dtype(x),), shape=(*b.of(x)[:-2], b.of(x)[-1], b.integer(1, 5)))
-    b.step(f"jnp.matmul({x}, {y})", kind_for(b, "sum", x))
+    exact = kind_for(b, "sum", x) == kind_for(b, "sum", y) == "move"
+    b.step(f"jnp.matmul({x}, {y})", "move" if exact else "sum")
 
 
 def einsum(b: Builder) -> None:
