@@ -131,6 +131,8 @@ def reached(name: str, parameters: dict[str, Any], values: list[Any], result: An
         return jnp.broadcast_to(overflows(jnp.sum(magnitude(values[0], 0.0), axis=axes, keepdims=True)), result.shape)
     if name in ("triangular_solve", "lu"):
         return of_matrices(values, result.shape, lambda value: overflows(NEAR * magnitude(value, 0.0)))
+    if name == "custom_linear_solve":  # a solve of JAX's: the right-hand side is its last operand
+        return of_matrices(values[-1:], result.shape, lambda value: overflows(NEAR * magnitude(value, 0.0)))
     if is_complex(values[0]) and name == "cholesky":
         return of_matrices(values, result.shape, lambda value: ~jnp.isfinite(value))
     if is_complex(values[0]) and name in ("mul", "div", "square", "integer_pow", "pow") and is_complex(values[-1]):
