@@ -18,7 +18,7 @@ ROWS = {
     "range": "sum, product, Fourier transform or solution of which a partial result leaves the range of its type",
     "complex": "complex product, quotient or power of which one term overflows",
     "complex sums": "complex convolution or product of matrices with infinities or NaN",
-    "batch groups": "convolution with infinities or NaN in the kernel",
+    "groups": "convolution with infinities or NaN in the kernel",
     "cholesky": "`cholesky` of complex matrices with infinities or NaN",
     "zeros": "sign of a sum of products that are zeros",
     "nan": "sign of a NaN",
@@ -74,7 +74,11 @@ def of_contraction(name: str, parameters: dict[str, Any], x: Any, y: Any) -> Any
         if name != "dot_general":
             free |= ~jnp.all(finite[1])  # times zeros of padding
     if parameters.get("batch_group_count", 1) > 1:
-        free |= ~(jnp.all(finite[0]) & jnp.all(finite[1]))  # batch groups
+        free |= ~(jnp.all(finite[0]) & jnp.all(finite[1]))  # groups
+    elif parameters.get("feature_group_count", 1) > 1 and x.dtype == np.float64:
+        _, features, *_ = parameters["dimension_numbers"].rhs_spec
+        if y.shape[features] == 1:
+            free |= ~(jnp.all(finite[0]) & jnp.all(finite[1]))  # groups of one feature
     return jnp.where(free, 2, mask)
 
 

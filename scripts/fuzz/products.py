@@ -112,8 +112,9 @@ def square(b: Builder, dtypes, shape: tuple[int, ...] | None = None) -> str:
 
 
 def well(x: str) -> str:
-    """A matrix far from singular, of moderate numbers, that follows from any matrix."""
-    return f"(jnp.tanh(jnp.nan_to_num({x})) + 3 * jnp.eye({x}.shape[-1], dtype={x}.dtype))"
+    """A matrix that follows from any matrix, of moderate numbers and far from singular: its diagonal outweighs its rows."""
+    small = f"jnp.nan_to_num({x}) / (1 + jnp.abs(jnp.nan_to_num({x})))"
+    return f"({small} + ({x}.shape[-1] + 1) * jnp.eye({x}.shape[-1], dtype={x}.dtype))"
 
 
 def solve(b: Builder) -> None:
