@@ -2,6 +2,7 @@
 
 Primitives that move data or are exact add nothing. Arithmetic adds an ulp or two, functions what the tolerance of the
 tests of the ops allows them, and sums that much on each of their terms, because terms that cancel leave the terms' errors.
+Primitives that JAX lowers to a program of many (igamma) are evaluated as that program.
 Where denormal numbers are on the way each becomes zero or the smallest normal number of either sign: XLA:CPU flushes them.
 """
 
@@ -15,8 +16,10 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 from jax import lax
+from jax._src.lax import special  # what JAX lowers to has no public name
 from jax.extend import core
 
+from fuzz import documented
 from fuzz.harness import TOLERANCE
 
 LAYOUT = frozenset(
@@ -38,17 +41,31 @@ SUMS = frozenset(
     " geqrf householder_product eig schur tridiagonal tridiagonal_solve reduce select_and_scatter select_and_scatter_add"
     " custom_linear_solve linear_solve".split()
 )
-COMPLEMENTS = frozenset("igamma igammac betainc regularized_incomplete_beta".split())
-"""Functions that may come out as 1 less a number near 1."""
+CANCELLING = {"lgamma": 8.0, "digamma": 4.0}
+"""Functions with zeros that are sums of terms of this size and more."""
+COMPOSITES = {
+    "igamma": special.igamma_impl,
+    "igammac": special.igammac_impl,
+    "igamma_grad_a": special.igamma_grad_a_impl,
+    "random_gamma_grad": special.random_gamma_grad_impl,
+    "regularized_incomplete_beta": special.regularized_incomplete_beta_impl,
+}
+"""Primitives that JAX lowers to the primitives of a function."""
 CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Names under which primitives that only call hold what they call."""
 
 
 class Noise:
-    """``seed`` is a traced number; inside of loops, where it is out of reach, the values' own bits take its place."""
+    """``seed`` is a traced number; inside of loops, where it is out of reach, the values' own bits take its place.
 
-    def __init__(self, denormals: bool) -> None:
-        self.denormals, self.count = denormals, 0
+    ``differences``: with what docs/ops.md documents (`documented`). ``loops``: inside of loops too.
+    """
+
+    def __init__(self, denormals: bool, differences: bool = False) -> None:
+        self.denormals, self.differences, self.loops, self.count = denormals, differences, True, 0
+
+    def see(self, results: list[Any]) -> None:
+        """What a primitive gives without noise."""
 
     def apply(self, x: Any, amplitude: float, seed: Any) -> Any:
         """The array with each element changed by up to ``amplitude``, relative to its size."""
@@ -61,7 +78,8 @@ class Noise:
             return lax.complex(self.part(lax.real(x), size, amplitude, seed), self.part(lax.imag(x), size, amplitude, seed))
         return self.part(x, x, amplitude, seed)
 
-    def part(self, x: Any, size: Any, amplitude: float, seed: Any) -> Any:
+    def bits(self, x: Any, seed: Any) -> Any:
+        """32 bits of chance for each element."""
         self.count += 1
         width = {2: np.uint16, 4: np.uint32, 8: np.uint64}[x.dtype.itemsize]
         bits = lax.bitcast_convert_type(x, width).astype(np.uint32) * np.uint32(2654435761)
@@ -69,7 +87,10 @@ class Noise:
         bits = bits + seed * np.uint32(0x9E3779B9)
         for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
             bits = (bits ^ (bits >> np.uint32(shift))) * np.uint32(factor)
-        bits = bits ^ (bits >> np.uint32(16))
+        return bits ^ (bits >> np.uint32(16))
+
+    def part(self, x: Any, size: Any, amplitude: float, seed: Any) -> Any:
+        bits = self.bits(x, seed)
         # -1, -1/3, 1/3 or 1; in a wide type, for adding in bfloat16 would round it away or up.
         wide = np.float64 if x.dtype == np.float64 else np.float32
         level = ((bits & np.uint32(3)).astype(wide) - wide(1.5)) * wide(amplitude / 1.5)
@@ -83,6 +104,32 @@ class Noise:
             small = jnp.where(third == 0, 0 * x, jnp.where(third == 1, tiny, -tiny))
             changed = jnp.where(jnp.abs(x) < tiny, small, changed)
         return changed
+
+    def differ(self, x: Any, mask: Any | None, name: str, seed: Any) -> Any:
+        """The result of a primitive as a documented difference may have it."""
+        if getattr(x, "dtype", np.dtype(bool)).name not in TOLERANCE or x.size == 0:
+            return x
+        parts = (lax.real(x), lax.imag(x)) if documented.is_complex(x) else (x,)
+        parts = [documented.loosened(part, mask, name, self.bits(part, seed)) for part in parts]
+        return lax.complex(*parts) if documented.is_complex(x) else parts[0]
+
+
+class Denormals(Noise):
+    """No noise: says in ``found`` whether a primitive gives a denormal number."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.found, self.loops = np.bool_(False), False
+
+    def apply(self, x: Any, amplitude: float, seed: Any) -> Any:
+        return x
+
+    def see(self, results: list[Any]) -> None:
+        for x in results:
+            if getattr(x, "dtype", np.dtype(bool)).name not in TOLERANCE:
+                continue
+            for part in (lax.real(x), lax.imag(x)) if documented.is_complex(x) else (x,):
+                self.found |= jnp.any(is_denormal(part))
 
 
 def amplitude_of(x: Any, arithmetic: bool) -> float:
@@ -112,6 +159,9 @@ def evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any], noi
 def one(equation: Any, values: list[Any], noise: Noise, seed: Any) -> list[Any]:
     """The results of an equation with noise."""
     name, parameters = equation.primitive.name, dict(equation.params)
+    if name in COMPOSITES:
+        return [composite(COMPOSITES[name], values, noise, seed)]
+    opens = False
     if name not in ("scan", "while", "cond"):
         for key in CALLS:
             inner = parameters.get(key)
@@ -119,24 +169,56 @@ def one(equation: Any, values: list[Any], noise: Noise, seed: Any) -> list[Any]:
                 return evaluate(inner.jaxpr, inner.consts, values, noise, seed)
             if isinstance(inner, core.Jaxpr) and name not in SUMS:
                 return evaluate(inner, (), values, noise, seed)
-    else:
+    elif opens := noise.loops and not converges(equation):
         for key in ("jaxpr", "cond_jaxpr", "body_jaxpr"):
             if key in parameters:
                 parameters[key] = inside(parameters[key], noise)
         if "branches" in parameters:
             parameters["branches"] = tuple(inside(branch, noise) for branch in parameters["branches"])
+    exact = values
     if name in SUMS or noise.denormals and name not in LAYOUT:
         values = [noise.apply(x, amplitude_of(x, False) if name in SUMS else 0.0, seed) for x in values]
     bound = equation.primitive.get_bind_params(parameters)
     functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # releases of JAX differ
-    results = equation.primitive.bind(*functions, *values, **parameters)
+    bind = lambda *operands: equation.primitive.bind(*functions, *operands, **parameters)  # noqa: E731
+    results = bind(*values)
     results = list(results) if equation.primitive.multiple_results else [results]
-    if name in EXACT and not (noise.denormals and name not in LAYOUT):
+    noise.see(results)
+    applied = name == "scatter" and parameters.get("update_jaxpr") is not None and parameters["update_jaxpr"].eqns
+    silent = name in EXACT and not applied and (opens or name != "while")
+    if silent and not (noise.denormals and name not in LAYOUT):
         return results
-    quiet = name in EXACT
-    if name in COMPLEMENTS:
-        results = [1 - noise.apply(1 - x, amplitude_of(x, True), seed) for x in results]
-    return [noise.apply(x, 0.0 if quiet else amplitude_of(x, name in ARITHMETIC), seed) for x in results]
+    if name in CANCELLING:
+        size = jnp.abs(values[0]) + jnp.asarray(CANCELLING[name], values[0].dtype)
+        results = [noise.part(x, size, amplitude_of(x, True), seed) for x in results]
+    results = [noise.apply(x, 0.0 if silent else amplitude_of(x, name in ARITHMETIC), seed) for x in results]
+    if applied:
+        results = [jnp.where(result == values[0], values[0], noisy) for result, noisy in zip([bind(*values)], results)]
+    if noise.differences and not silent:
+        mask = documented.reached(name, parameters, exact, results[0], bind)
+        results = [noise.differ(x, mask if index == 0 else None, name, seed) for index, x in enumerate(results)]
+    return results
+
+
+def composite(function: Callable[..., Any], values: list[Any], noise: Noise, seed: Any) -> Any:
+    """A function of JAX's own with noise; in its loops none, for they end when a step changes nothing."""
+    dtype = values[0].dtype
+    wide = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+    values = [value.astype(wide) for value in jnp.broadcast_arrays(*values)]
+    closed = jax.make_jaxpr(lambda *operands: function(*operands, dtype=wide))(*values)
+    before, noise.loops = noise.loops, False
+    result = evaluate(closed.jaxpr, closed.consts, values, noise, seed)[0]
+    noise.loops = before
+    return result.astype(dtype)
+
+
+def converges(equation: Any) -> bool:
+    """Whether an equation is a loop that floats end: with noise in its body it may not end."""
+    if equation.primitive.name != "while":
+        return False
+    condition = equation.params["cond_jaxpr"].jaxpr
+    used = {id(atom) for inner in condition.eqns for atom in inner.invars}
+    return any(id(v) in used and jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in condition.invars)
 
 
 def inside(closed: Any, noise: Noise) -> Any:
@@ -148,12 +230,49 @@ def inside(closed: Any, noise: Noise) -> Any:
     return jax.make_jaxpr(body)(*(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in closed.jaxpr.invars))
 
 
-def samples(function: Callable[..., Any], arguments: Sequence[Any], denormals: bool, count: int) -> list[list[Any]]:
+def normal(x: Any) -> Any:
+    """The array with twice the smallest normal number in place of denormal ones."""
+    if getattr(x, "dtype", np.dtype(bool)).name not in TOLERANCE:
+        return x
+    if documented.is_complex(x):
+        return lax.complex(normal(lax.real(x)), normal(lax.imag(x)))
+    tiny = jnp.asarray(2 * float(ml_dtypes.finfo(x.dtype).tiny), x.dtype)
+    return jnp.where(is_denormal(x), jnp.where(jnp.signbit(x), -tiny, tiny), x)
+
+
+def is_denormal(x: Any) -> Any:
+    """Of real numbers; not by comparing, which takes denormal numbers for zeros on XLA:CPU."""
+    bits = lax.bitcast_convert_type(x, {2: np.uint16, 4: np.uint32, 8: np.uint64}[x.dtype.itemsize])
+    low = bits << bits.dtype.type(1)
+    least = ml_dtypes.finfo(x.dtype).tiny.view(bits.dtype) << bits.dtype.type(1)
+    return (low != 0) & (low < least)
+
+
+def samples(
+    function: Callable[..., Any], arguments: Sequence[Any], denormals: bool, differences: bool, count: int
+) -> list[list[Any]]:
     """Leaves of the results under noise, ``count`` times, on the default device."""
     closed = jax.make_jaxpr(function)(*arguments)
 
     @jax.jit
     def noisy(seed: Any, *values: Any) -> list[Any]:
-        return evaluate(closed.jaxpr, closed.consts, values, Noise(denormals), seed)
+        if denormals:  # of every other run the same throughout
+            values = [jnp.where(seed % np.uint32(2) == 0, normal(x), x) for x in values]
+        return evaluate(closed.jaxpr, closed.consts, values, Noise(denormals, differences), seed)
 
     return [[np.asarray(x) for x in noisy(np.uint32(seed), *arguments)] for seed in range(count)]
+
+
+def meets_denormals(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+    """Whether a primitive is given or gives a denormal number on the default device."""
+    closed = jax.make_jaxpr(function)(*arguments)
+
+    @jax.jit
+    def found(*values: Any) -> Any:
+        watch = Denormals()
+        watch.see(list(values))
+        watch.see([jnp.asarray(x) for x in closed.consts])
+        evaluate(closed.jaxpr, closed.consts, values, watch, np.uint32(0))
+        return watch.found
+
+    return bool(found(*arguments))

@@ -34,7 +34,8 @@ def dot_general(b: Builder) -> None:
 def matmul(b: Builder) -> None:
     x = b.value(b.types.numbers, fits=lambda shape: 1 <= len(shape) <= 3)
     y = b.value(b.types.numbers if b.chance(0.2) else (b.dtype(x),), shape=(*b.of(x)[:-2], b.of(x)[-1], b.integer(1, 5)))
-    b.step(f"jnp.matmul({x}, {y})", kind_for(b, "sum", x))
+    exact = kind_for(b, "sum", x) == kind_for(b, "sum", y) == "move"
+    b.step(f"jnp.matmul({x}, {y})", "move" if exact else "sum")
 
 
 def einsum(b: Builder) -> None:
@@ -111,8 +112,9 @@ def square(b: Builder, dtypes, shape: tuple[int, ...] | None = None) -> str:
 
 
 def well(x: str) -> str:
-    """A matrix far from singular, of moderate numbers, that follows from any matrix."""
-    return f"(jnp.tanh(jnp.nan_to_num({x})) + 3 * jnp.eye({x}.shape[-1], dtype={x}.dtype))"
+    """A matrix that follows from any matrix, of moderate numbers and far from singular: its diagonal outweighs its rows."""
+    small = f"jnp.nan_to_num({x}) / (1 + jnp.abs(jnp.nan_to_num({x})))"
+    return f"({small} + ({x}.shape[-1] + 1) * jnp.eye({x}.shape[-1], dtype={x}.dtype))"
 
 
 def solve(b: Builder) -> None:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-from fuzz import generate, judge, shrink  # noqa: E402
+from fuzz import documented, generate, judge, shrink  # noqa: E402
 from fuzz.program import Program, Step, read  # noqa: E402
 
 COVERED_BY = 1500
@@ -151,6 +151,66 @@ def test_wrong_answers_have_no_excuse():
     assert verdict("lax.neg(v0)", "move", put(1, -0.0)) == "value"
     assert verdict("lax.neg(v0)", "move", put(2, np.nextafter(np.float32(-3), np.float32(0)))) == "value"
     assert verdict("lax.floor(v0)", "move", put(0, 1)) == "value"
+
+
+def status_of(expression, inputs, change, kind="sum"):
+    """The verdict on XLA:CPU's result, changed."""
+    names = tuple(inputs)
+    program = Program(dict(inputs), (Step(("v9",), expression, kind),), ("v9",))
+    want = judge.run_on(program, "cpu")
+    result = want[0].copy()
+    result[change[0]] = change[1]
+    assert set(names) <= Step((), expression, kind).uses
+    return judge.compare(program, [result], want).status
+
+
+DOT = "lax.dot_general(v0, v1, (((1,), (0,)), ((), ())))"
+CONVOLUTION = "lax.conv_general_dilated(v0, v1, (1,), [(0, 0)], batch_group_count={})"
+
+
+def test_documented_differences_reach_their_elements_only():
+    nan, big = np.nan, 3e38
+    x, y = np.array([[1, 2], [3, 4]], np.complex64), np.array([[1, 5], [2, 6]], np.complex64)
+    infinite, large = x.copy(), x.copy()
+    infinite[0, 0], large[0, 0] = np.inf, big
+    assert status_of(DOT, {"v0": infinite, "v1": y}, ((0, 1), complex(nan, nan))) in ("documented", "ok")
+    assert status_of(DOT, {"v0": infinite, "v1": y}, ((0, 1), 1)) == "value"  # finite
+    assert status_of(DOT, {"v0": infinite, "v1": y}, ((1, 1), complex(nan, nan))) == "value"  # another row
+    assert status_of(DOT, {"v0": large, "v1": y}, ((0, 1), complex(np.inf, nan))) in ("documented", "ok")
+    assert status_of(DOT, {"v0": large, "v1": y}, ((1, 0), complex(nan, nan))) == "value"
+    real = infinite.real.copy()
+    assert status_of(DOT, {"v0": real, "v1": y.real.copy()}, ((0, 1), nan)) == "value"  # real: inf is right
+
+    lhs, kernel = np.ones((2, 1, 4), np.float32), np.ones((2, 1, 2), np.float32)
+    bad = lhs.copy()
+    bad[0, 0, 0] = nan
+    assert status_of(CONVOLUTION.format(2), {"v0": bad, "v1": kernel}, ((0, 1, 0), nan)) in ("documented", "ok")
+    assert status_of(CONVOLUTION.format(2), {"v0": lhs, "v1": kernel}, ((0, 1, 0), nan)) == "value"
+    assert status_of(CONVOLUTION.format(1), {"v0": bad, "v1": kernel}, ((1, 1, 0), nan)) == "value"
+
+    factors = np.array([[1e30, 1e30, 1e-30], [2, 3, 4]], np.float32)
+    product = "lax.reduce_prod(v0, (1,))"
+    assert status_of(product, {"v0": factors}, (0, np.float32(1e30))) in ("documented", "ok")
+    assert status_of(product, {"v0": factors}, (1, np.inf)) == "value"
+
+    matrix = np.stack([np.eye(3), 2 * np.eye(3)]).astype(np.complex64)
+    matrix[0, 2, 2] = nan
+    cholesky = "lax.linalg.cholesky(v0)"
+    assert status_of(cholesky, {"v0": matrix}, ((0, 0, 0), complex(nan, nan)), "mixture") in ("documented", "ok")
+    assert status_of(cholesky, {"v0": matrix}, ((1, 0, 0), complex(nan, nan)), "mixture") == "value"
+    assert status_of(cholesky, {"v0": matrix.real.copy()}, ((1, 0, 0), nan), "mixture") == "value"
+
+    # The sign of a zero sum may be either, that of another zero not.
+    assert status_of(f"jnp.signbit({DOT})", {"v0": 0 * x.real, "v1": y.real.copy()}, ((0, 0), True)) == "documented"
+    assert status_of("jnp.signbit(v0 + v1)", {"v0": 0 * x.real, "v1": 0 * y.real}, ((0, 0), True)) == "value"
+    assert status_of("lax.lgamma(v0)", {"v0": np.array([2, 30], np.float32)}, (0, np.float32(5e-7)), "round") == "sensitive"
+    assert status_of("lax.lgamma(v0)", {"v0": np.array([2, 30], np.float32)}, (0, np.float32(2e-4)), "round") == "value"
+
+
+def test_documented_differences_are_documented():
+    table = (ROOT / "tests/data/op_differences.md").read_text()
+    for row in documented.ROWS.values():
+        assert f"\n| {row} |" in table, row
 
 
 def test_every_op_that_jax_emits_is_generated():

@@ -196,8 +196,12 @@ pub fn init_is_identity(
     combiner: Combiner,
     element: ElementType,
 ) -> bool {
+    known_init(context, op, index).is_some_and(|bytes| combiner.is_identity(element, bytes))
+}
+
+/// The bytes of the init value of operand `index`, where they are known.
+pub fn known_init<'a>(context: &Context<'a>, op: &Op, index: usize) -> Option<&'a [u8]> {
     matchers::splat(context, op.operands[op.operands.len() / 2 + index])
-        .is_some_and(|bytes| combiner.is_identity(element, bytes))
 }
 
 /// argmax and argmin over one axis whose second operand counts along it.

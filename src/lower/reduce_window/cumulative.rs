@@ -6,7 +6,7 @@ use super::super::complex;
 use super::super::reduce::{self, Combine, native};
 use super::super::{Context, LowerError, Lowered, float_order, shape_i32};
 use super::windows::{Dimension, along_all};
-use super::{accumulator, converted, host, ordered};
+use super::{accumulator, converted, host, init_changes_nothing, ordered};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
 use crate::program::{ElementType, Op};
 
@@ -46,8 +46,9 @@ pub(super) fn lower(
             let element = context.operand(op, index)?.element;
             let bits = matches!(combiner, Combiner::And | Combiner::Or | Combiner::Xor) && element != ElementType::Bool;
             if native::supports(combiner, element) && !bits {
-                let identity = reduce::init_is_identity(context, op, index, combiner, element);
-                scans.push((Scan::Combiner(combiner), identity));
+                let identity = init_changes_nothing(context, op, index, combiner, element, dimensions);
+                let in_sum = combiner == Combiner::Add && reduce::init_is_identity(context, op, index, combiner, element);
+                scans.push((Scan::Combiner(combiner), identity, in_sum));
             }
         }
     } else if combiner::is_log_add_exp(context, &op.regions[0]) {
@@ -55,7 +56,7 @@ pub(super) fn lower(
         // MLX's exponential of f64 is no better than that of f32.
         if matches!(element, ElementType::F32 | ElementType::F16 | ElementType::BF16) {
             let identity = reduce::init_is_identity(context, op, 0, Combiner::Maximum, element);
-            scans.push((Scan::LogAddExp, identity));
+            scans.push((Scan::LogAddExp, identity, false));
         }
     }
     if scans.len() == count {
@@ -63,8 +64,8 @@ pub(super) fn lower(
             scans
                 .iter()
                 .enumerate()
-                .map(|(index, &(scan, identity))| {
-                    let init = (!identity).then_some(inputs[count + index]);
+                .map(|(index, &(scan, identity, in_sum))| {
+                    let init = (!identity).then_some((inputs[count + index], in_sum));
                     cumulate(scan, inputs[index], init, axis as i32, reverse, stream)
                 })
                 .collect()
@@ -92,10 +93,11 @@ pub(super) fn lower(
     ))
 }
 
+/// `init`: with whether it is the +0 that the host's sums start from.
 fn cumulate(
     scan: Scan,
     input: &Array,
-    init: Option<&Array>,
+    init: Option<(&Array, bool)>,
     axis: i32,
     reverse: bool,
     stream: Stream,
@@ -122,9 +124,11 @@ fn cumulate(
         Scan::Combiner(combiner) => (accumulator(combiner, dtype), Some(combiner)),
     };
     let operand = &converted(input, wide, stream)?;
-    let init = init.map(|init| converted(init, wide, stream)).transpose()?;
     let made = combiner.map_or(Scan::LogAddExp, Scan::Combiner);
-    let mut result = match (host::scan(made, operand, axis, reverse, stream)?, combiner) {
+    let by_host = host::scan(made, operand, axis, reverse, stream)?;
+    let init = init.filter(|&(_, in_sum)| !(in_sum && by_host.is_some()));
+    let init = init.map(|(init, _)| converted(init, wide, stream)).transpose()?;
+    let mut result = match (by_host, combiner) {
         (Some(result), _) => result,
         (None, None) => mlx::logcumsumexp(operand, axis, reverse, true, stream)?,
         (None, Some(combiner @ (Combiner::Maximum | Combiner::Minimum))) => {

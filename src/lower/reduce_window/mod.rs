@@ -11,7 +11,7 @@ use super::combiner::{self, Combiner};
 use super::reduce::{self, native};
 use super::{Context, LowerError, Lowered, Row, chooser, complex, float_order, shape, shape_i32, storage};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
-use crate::program::{Op, OpKind, ReduceWindow};
+use crate::program::{ElementType, Op, OpKind, ReduceWindow};
 use windows::{Dimension, Windows};
 
 /// Rows of the op table.
@@ -76,6 +76,22 @@ fn dimensions(attributes: &ReduceWindow, shape: &[i64]) -> Option<Vec<Dimension>
             dimension.is_valid().then_some(dimension)
         })
         .collect()
+}
+
+/// Whether the init value of operand `index` is known to change no result. +0 that is added makes +0 of windows of -0; XLA
+/// leaves it out of windows that are one element each, but for bf16.
+pub(super) fn init_changes_nothing(
+    context: &Context<'_>,
+    op: &Op,
+    index: usize,
+    combiner: Combiner,
+    element: ElementType,
+    dimensions: &[Dimension],
+) -> bool {
+    let keeps_zeros = combiner != Combiner::Add
+        || element != ElementType::BF16 && dimensions.iter().all(Dimension::is_element)
+        || combiner.identity(element).is_some_and(|first| reduce::known_init(context, op, index) == Some(&first[..]));
+    keeps_zeros && reduce::init_is_identity(context, op, index, combiner, element)
 }
 
 /// One application of a recognised body.
@@ -144,8 +160,12 @@ fn simple(context: &mut Context<'_>, op: &Op, dimensions: &[Dimension]) -> Resul
             // Times 1 is not nothing for infinities: what fills the gaps must be left out.
             return Ok(None);
         }
-        let identity = reduce::init_is_identity(context, op, index, combiner, element);
-        plans.push(Simple { combiner, fill: Array::from_bytes(&fill, &[], dtype)?, dtype, identity });
+        let identity = init_changes_nothing(context, op, index, combiner, element, dimensions);
+        let fill = match reduce::known_init(context, op, index) {
+            Some(init) if identity => init,
+            _ => &fill,
+        };
+        plans.push(Simple { combiner, fill: Array::from_bytes(fill, &[], dtype)?, dtype, identity });
     }
     let pad = padding(context, op, dimensions)?;
     let windows = Windows::new(dimensions)?;

@@ -49,9 +49,14 @@ impl Dimension {
         if self.padded() < span { 0 } else { (self.padded() - span) / self.stride + 1 }
     }
 
+    /// True when every window is one position and every position is a window.
+    pub fn is_element(&self) -> bool {
+        self.window == 1 && self.stride == 1 && self.base == 1
+    }
+
     /// True when every window is one element and every element is a window.
     pub fn is_trivial(&self) -> bool {
-        self.window == 1 && self.stride == 1 && self.base == 1 && self.low == 0 && self.high == 0
+        self.is_element() && self.low == 0 && self.high == 0
     }
 }
 

@@ -1,5 +1,5 @@
 """Extrema order the two zeros: -0 is less than 0, wherever the two stand, as on XLA:CPU (src/lower/float_order.rs,
-src/lower/reduce/host.rs).
+src/lower/reduce/host.rs). Sums start from +0, so that those of -0 are +0 (src/lower/reduce_window).
 
 MLX's maximum, minimum, max, min, cummax and cummin take the zeros for equal, and give the first or the last.
 """
@@ -161,3 +161,53 @@ def test_gradients(dtype, device, reference):
         ours = jax.grad(lambda x: function(x).astype(np.float32))(jax.device_put(x, device))
         theirs = jax.grad(lambda x: function(x).astype(np.float32))(jax.device_put(x, reference))
         assert_same(ours, theirs)
+
+
+SUMS = {
+    "padding": ((1, 1), (2, 2), ((2, 0), (0, 1)), (1, 1)),
+    "one_element": ((1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "one_element_padded": ((1, 1), (1, 1), ((1, 0), (0, 2)), (1, 1)),
+    "one_element_strided": ((1, 1), (1, 2), ((0, 0), (0, 0)), (1, 1)),
+    "one_element_dilated": ((1, 1), (1, 1), ((0, 0), (0, 0)), (1, 2)),
+    "two_elements": ((1, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "wide": ((1, 7), (1, 1), ((0, 0), (3, 3)), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_windows_start_from_zero(name, dtype, device, reference):
+    """Gaps are +0, and so are windows of -0 but for those that are one element each."""
+    sizes, strides, padding, base = SUMS[name]
+    with jax.enable_x64(dtype == "float64"):
+        x = np.where(np.arange(40).reshape(4, 10) % 7 == 5, 1.0, -0.0).astype(DTYPES[dtype])
+        for start in (0.0, -0.0):
+            function = jax.jit(lambda x: lax.reduce_window(x, x.dtype.type(start), lax.add, sizes, strides, padding, base))
+            assert_same(function(jax.device_put(x, device)), function(jax.device_put(x, reference)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("length", [1, 2, 5, 40, 3000])
+def test_cumulative_sums_start_from_zero(length, dtype, device, reference):
+    with jax.enable_x64(dtype == "float64"):
+        x = np.full((2, length), -0.0).astype(DTYPES[dtype])
+        x[1, -1] = 1
+        for axis, reverse in ((0, False), (1, False), (1, True)):
+            function = jax.jit(lambda x: lax.cumsum(x, axis=axis, reverse=reverse))
+            assert_same(function(jax.device_put(x, device)), function(jax.device_put(x, reference)))
+
+
+@pytest.mark.parametrize("length", [2, 40])
+@pytest.mark.parametrize("dtype", [*DTYPES, "complex64"])
+def test_other_sums_of_zeros(dtype, length, device, reference):
+    with jax.enable_x64(dtype == "float64"):
+        zero = np.dtype(DTYPES.get(dtype, dtype))
+        x = -np.zeros((length, 3), zero)
+        forms = (
+            lambda x: jnp.sum(x, axis=0),
+            lambda x: jnp.zeros(4, zero).at[jnp.zeros(length, np.int32)].add(x[:, 0]),
+            lambda x: jax.ops.segment_sum(x, jnp.arange(length) // 2, 30),
+        )
+        for form in forms:
+            function = jax.jit(lambda x: jax.tree.map(jnp.real, form(x)))
+            assert_same(function(jax.device_put(x, device)), function(jax.device_put(x, reference)))
