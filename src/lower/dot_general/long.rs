@@ -1,6 +1,8 @@
 //! Products of matrices whose sums are long and few, for backends whose own sums lose digits with their length.
 #![forbid(unsafe_code)]
 
+use crate::lower::combiner::Combiner;
+use crate::lower::reduce::native;
 use crate::mlx::{self, Array, Stream};
 
 /// Products that one sum adds up before the sums are added.
@@ -39,7 +41,7 @@ pub(super) fn matmul(a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array>
     order.swap(rank - 2, rank - 1);
     let left = mlx::transpose(&left, &order, stream)?;
     let right = divide(&cut(b, rank - 2, 0, whole)?, rank - 2)?;
-    let sum = mlx::sum_axes(&mlx::matmul(&left, &right, stream)?, &[axis], false, stream)?;
+    let sum = native::reduce(Combiner::Add, &mlx::matmul(&left, &right, stream)?, &[axis], stream)?;
     if whole == k {
         return Ok(sum);
     }

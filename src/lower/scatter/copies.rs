@@ -1,6 +1,8 @@
 //! Sums of many updates of few elements, for backends whose scatter adds one after the other.
 #![forbid(unsafe_code)]
 
+use super::super::combiner::Combiner;
+use super::super::reduce::native;
 use super::geometry::Geometry;
 use crate::mlx::{self, Array, Dtype, ScatterMode, Stream};
 
@@ -43,5 +45,5 @@ pub(super) fn add(
     let axes: Vec<i32> = std::iter::once(0).chain(geometry.indexing.axes.iter().map(|axis| axis + 1)).collect();
     let updates = mlx::expand_dims(updates, &[1], stream)?;
     let sums = mlx::scatter(ScatterMode::Add, &zeros, &starts, &updates, &axes, stream)?;
-    mlx::add(operand, &mlx::sum_axes(&sums, &[0], false, stream)?, stream)
+    mlx::add(operand, &native::reduce(Combiner::Add, &sums, &[0], stream)?, stream)
 }
