@@ -9,4 +9,4 @@ pub mod cost;
 mod ir;
 pub mod native;
 
-pub use ir::{Buffer, BufferId, Fold, Kernel, Nest, Node, NodeId, Place, Statement, Step, Store};
+pub use ir::{Buffer, BufferId, Fold, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store};

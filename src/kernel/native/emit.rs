@@ -64,28 +64,28 @@ pub(super) fn kernel(
     Ok(())
 }
 
-struct Function<'a, 'b> {
-    kernel: &'a Kernel,
-    builder: FunctionBuilder<'b>,
+pub(super) struct Function<'a, 'b> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) builder: FunctionBuilder<'b>,
     /// Where each buffer begins.
-    bases: Vec<Value>,
+    pub(super) bases: Vec<Value>,
     /// The flag that ends loops.
     stop: Value,
     /// Where they go then.
     stopped: Block,
-    pointer: Type,
+    pub(super) pointer: Type,
     target: TargetFrontendConfig,
 }
 
 /// What a nest has computed so far.
-struct Values {
-    indices: Vec<Option<Value>>,
-    accumulators: Vec<Option<Number>>,
-    steps: Vec<Option<Number>>,
+pub(super) struct Values {
+    pub(super) indices: Vec<Option<Value>>,
+    pub(super) accumulators: Vec<Option<Number>>,
+    pub(super) steps: Vec<Option<Number>>,
 }
 
 impl<'b> Function<'_, 'b> {
-    fn emitter(&mut self) -> Emitter<'_, 'b> {
+    pub(super) fn emitter(&mut self) -> Emitter<'_, 'b> {
         Emitter { builder: &mut self.builder, convention: self.target.default_call_conv, pointer: self.pointer }
     }
 
@@ -93,6 +93,7 @@ impl<'b> Function<'_, 'b> {
         for statement in statements {
             match statement {
                 Statement::Nest(nest) => self.nest(nest)?,
+                Statement::Sort(sort) => self.sort(sort)?,
                 Statement::Copy { from, to } => self.copy(*from, *to),
                 Statement::While { condition, predicate, body } => self.lower_while(condition, *predicate, body)?,
                 Statement::Case { index, arms } => self.case(*index, arms)?,
@@ -160,7 +161,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// The address of an element.
-    fn address(&mut self, buffer: BufferId, at: Value) -> Value {
+    pub(super) fn address(&mut self, buffer: BufferId, at: Value) -> Value {
         let size = self.kernel.buffers[buffer as usize].scalar.bytes();
         let offset = self.builder.ins().ishl_imm_u(at, size.trailing_zeros() as i64);
         self.builder.ins().iadd(self.bases[buffer as usize], offset)
@@ -196,7 +197,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Begins a loop of so many turns, at least one, which carries values.
-    fn begin(&mut self, turns: usize, carried: &[Value]) -> Loop {
+    pub(super) fn begin(&mut self, turns: usize, carried: &[Value]) -> Loop {
         if turns == 1 {
             let index = self.builder.ins().iconst(types::I64, 0);
             return Loop { turns, index, body: None, carried: carried.to_vec() };
@@ -216,7 +217,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Ends a loop; what it carries after the last turn.
-    fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
+    pub(super) fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
         let Some(body) = body else { return carried.to_vec() };
         let after = self.builder.create_block();
         let next = self.builder.ins().iadd_imm_s(index, 1);
@@ -236,7 +237,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Emits the steps of a scope.
-    fn steps(&mut self, nest: &Nest, scope: u32, values: &mut Values) -> Result<(), String> {
+    pub(super) fn steps(&mut self, nest: &Nest, scope: u32, values: &mut Values) -> Result<(), String> {
         for (id, step) in nest.steps.iter().enumerate().filter(|(_, step)| step.scope == scope) {
             let of = |id: u32| nest.steps[id as usize].scalar;
             let number = match step.node {
@@ -317,15 +318,15 @@ impl<'b> Function<'_, 'b> {
     }
 }
 
-struct Loop {
+pub(super) struct Loop {
     turns: usize,
-    index: Value,
+    pub(super) index: Value,
     /// None: there is one turn only.
     body: Option<Block>,
     carried: Vec<Value>,
 }
 
-fn need(values: &Values, id: u32) -> Result<Number, String> {
+pub(super) fn need(values: &Values, id: u32) -> Result<Number, String> {
     values.steps[id as usize].ok_or_else(|| format!("step {id} is not there yet"))
 }
 

@@ -2,6 +2,7 @@
 
 mod emit;
 mod functions;
+mod sort;
 mod steps;
 #[cfg(test)]
 mod tests;
