@@ -11,6 +11,7 @@ use super::device::Device;
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::Reservation;
+use crate::lower::Native;
 use crate::mlx::BufferSlices;
 use crate::plan::{Origin, Plan};
 use crate::program::ElementType;
@@ -82,6 +83,8 @@ pub struct Executable {
     pub(super) reservation: Option<Reservation>,
     /// Whether a run may have to wait for the device on its way.
     pub(super) blocks: bool,
+    /// What the plan runs, where that is native code which the caller may wait for.
+    pub(super) native: Option<Arc<Native>>,
     /// The same for the host, where the device shares memory with it and the program is small enough.
     pub(super) host: Option<HostProgram>,
     /// Where the plan's constants lie, which no result may share.

@@ -9,6 +9,7 @@ mod classes;
 mod control;
 mod elements;
 mod lowering;
+mod trips;
 mod uses;
 
 pub use lowering::{Built, Stop};
