@@ -26,8 +26,10 @@ pub const GPU_ELEMENT: f64 = 0.01;
 pub const TRANSFER: f64 = 15_000.0;
 /// A byte of such.
 pub const TRANSFER_BYTE: f64 = 0.1;
-/// What native code may take on the thread that calls a program.
-pub const INLINE: f64 = 40_000.0;
+/// What native code may take on the thread that calls a program: what it would take to hand it over.
+pub const INLINE: f64 = 50_000.0;
+/// The scalar operations of so long.
+pub const INLINE_STEPS: u64 = (INLINE / NATIVE_STEP) as u64;
 /// What a function of the host may take among MLX's own work, which waits for it meanwhile.
 pub const AMONG_OTHERS: f64 = 20_000_000.0;
 
@@ -59,6 +61,8 @@ pub enum Device {
 pub struct Cost {
     /// Scalar operations of native code.
     pub steps: f64,
+    /// Those that are in no loop.
+    pub straight: f64,
     /// Nodes of MLX's graph.
     pub nodes: f64,
     /// Elements that these make.
@@ -72,6 +76,12 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// Adds operations that are in no loop.
+    pub fn add_steps(&mut self, steps: f64) {
+        self.steps += steps;
+        self.straight += steps;
+    }
+
     /// This, and then so many turns of a loop.
     pub fn and_turns(mut self, turn: Cost, trips: Option<f64>) -> Self {
         let turns = trips.unwrap_or(1.0);
@@ -105,9 +115,10 @@ impl Cost {
         LIBRARY_CALL + self.nodes * node + self.elements * element
     }
 
-    /// Whether native code may run on the thread that calls the program, which it keeps for that long.
+    /// Whether native code may run on the thread that calls the program, which it keeps for that long. What has loops of
+    /// unknown length is given [`INLINE_STEPS`] there.
     pub fn is_short(&self) -> bool {
-        !self.open_ended && self.computation() <= INLINE
+        self.computation() <= INLINE
     }
 
     /// Whether it may run among MLX's own work.
@@ -190,9 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn loops_of_unknown_length_never_keep_the_caller() {
+    fn loops_of_unknown_length_keep_nobody_waiting() {
         let cost = Cost { open_ended: true, ..chain(1.0, 1.0) };
-        assert!(!cost.is_short() && !cost.is_bounded());
+        assert!(cost.is_short() && !cost.is_bounded());
         assert!(chain(1e3, 2.0).is_short() && !chain(1e6, 2.0).is_short() && chain(1e6, 2.0).is_bounded());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::context::{Context, Lowered};
 use super::storage::{shape_i32, storage};
 use crate::kernel::build::{self, Built};
-use crate::kernel::cost::{Choice, Cost, Device, Place};
+use crate::kernel::cost::{Choice, Cost, Device, INLINE_STEPS, Place};
 use crate::kernel::estimate;
 use crate::kernel::native::Code;
 use crate::mlx::{self, Array, Arrays, Backend, Capabilities, Dtype, HostFunction, Stream};
@@ -39,11 +39,25 @@ impl Native {
         self.cost.is_short()
     }
 
+    /// Runs on this thread, which is not kept long: the inputs' elements are read, and the results' written, in place. None
+    /// when loops took too many turns.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn run_shortly(&self, inputs: &[&[u8]]) -> mlx::Result<Option<Arrays>> {
+        let mut done = true;
+        let outputs = Array::written(&self.outputs, |outputs| {
+            done = self.code.run_within(INLINE_STEPS, inputs, outputs, mlx::shutdown::flag()).is_ok();
+            Ok::<(), mlx::Error>(())
+        })?;
+        Ok(done.then_some(outputs))
+    }
+
     /// Runs on this thread: the inputs' elements are read, and the results' written, in place.
     ///
     /// # Errors
     /// When a loop was interrupted; when memory is short.
-    pub fn run(&self, inputs: &[&[u8]]) -> mlx::Result<Arrays> {
+    fn run(&self, inputs: &[&[u8]]) -> mlx::Result<Arrays> {
         let own = stop_flag();
         let flag = own.as_deref().unwrap_or(mlx::shutdown::flag());
         Array::written(&self.outputs, |outputs| {

@@ -11,7 +11,7 @@ use super::capture::Trace;
 use super::device::{Device, platform_version};
 use super::dump::Dump;
 use super::error::{Code, Error};
-use super::executable::{Executable, Signature};
+use super::executable::{Executable, Patience, Signature};
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
@@ -98,6 +98,7 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
         blocks: plan.blocks(),
         plan,
         native: native.filter(|native| at_hand && native.is_short()),
+        patience: Patience::default(),
         host,
         deleted: AtomicBool::new(false),
     }))
