@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod cost;
+pub mod estimate;
 mod ir;
 pub mod native;
 

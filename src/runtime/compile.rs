@@ -11,7 +11,7 @@ use super::capture::Trace;
 use super::device::{Device, platform_version};
 use super::dump::Dump;
 use super::error::{Code, Error};
-use super::executable::{Executable, Signature};
+use super::executable::{Executable, Patience, Signature};
 use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
@@ -58,13 +58,14 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
     let results = signatures(main, &main.body.results, &main.result_attributes)?;
     memory_limit::check(main, &device.memory_bounds()?)?;
-    let plan = lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
+    let lower::Compiled { plan, native } = lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
     let footprint = plan.footprint();
     dump.write("plan.txt", || plan.to_string().into_bytes());
     dump.finish()?;
     // The host computes on row-major bytes.
     let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
-    let host = if plain && device.shares_memory() && host_is_allowed()? { HostProgram::new(main) } else { None };
+    let at_hand = plain && device.shares_memory();
+    let host = if at_hand && host_is_allowed()? { HostProgram::new(main) } else { None };
     let donated = main
         .argument_attributes
         .iter()
@@ -96,6 +97,8 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
             .collect::<Result<_, mlx::Error>>()?,
         blocks: plan.blocks(),
         plan,
+        native: native.filter(|native| at_hand && native.is_short()),
+        patience: Patience::default(),
         host,
         deleted: AtomicBool::new(false),
     }))

@@ -20,6 +20,9 @@ pub enum Stop {
     Conflict,
 }
 
+/// Virtual values, one computed of another, that one recursion goes through.
+const DEEPEST: usize = 64;
+
 pub(super) type Result<T> = std::result::Result<T, Stop>;
 
 pub(super) fn refused<T>(why: impl Into<String>) -> Result<T> {
@@ -57,6 +60,8 @@ pub(super) struct Lowering<'a> {
     pub(super) open: Option<Open>,
     /// Buffers that are several values.
     pub(super) shared: HashSet<BufferId>,
+    /// How many virtual values, one computed of another, stand behind each.
+    pub(super) depths: HashMap<ValueId, usize>,
     pub(super) cost: Cost,
 }
 
@@ -79,6 +84,7 @@ impl<'a> Lowering<'a> {
             statements: Vec::new(),
             open: None,
             shared: HashSet::new(),
+            depths: HashMap::new(),
             cost: Cost::default(),
         }
     }
@@ -188,7 +194,7 @@ impl<'a> Lowering<'a> {
                     nest.dimensions[range.start as usize..range.end as usize].iter().map(|&size| size as f64).product()
                 }
             };
-            self.cost.steps += outer * turns * classes::cost(&step.node);
+            self.cost.add_steps(outer * turns * classes::cost(&step.node));
         }
         self.statements.push(Statement::Nest(nest));
     }
@@ -254,7 +260,10 @@ impl<'a> Lowering<'a> {
             || (classes::is_inlined(&op.kind)
                 && op.results.len() == 1
                 && self.uses.evaluations(op.results[0]) <= self.tensor(op.results[0])?.elements());
-        if !stays {
+        let depth = op.operands.iter().filter_map(|value| self.depths.get(value)).max().map_or(1, |depth| depth + 1);
+        if stays && depth <= DEEPEST {
+            self.depths.extend(op.results.iter().map(|&result| (result, depth)));
+        } else {
             self.make_all(op)?;
         }
         Ok(())
@@ -291,7 +300,7 @@ impl<'a> Lowering<'a> {
                     return self.make_in(value, to);
                 }
                 self.close();
-                self.cost.steps += self.tensor(value)?.elements() as f64 * 0.25;
+                self.cost.add_steps(self.tensor(value)?.elements() as f64 * 0.25);
                 self.statements.push(Statement::Copy { from, to });
                 Ok(())
             }

@@ -15,6 +15,7 @@ mod regions;
 mod scan;
 mod scatter;
 mod sort;
+mod trips;
 mod uses;
 
 pub use lowering::{Built, Stop};

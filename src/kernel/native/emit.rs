@@ -14,11 +14,11 @@ use crate::kernel::ir::{BufferId, Kernel, Nest, Node, Place, Statement};
 /// Bytes that are copied by loads and stores.
 const SMALL_COPY: usize = 64;
 
-/// (inputs, outputs, arena, stop) → whether it was stopped.
+/// (inputs, outputs, arena, stop, steps that are left) → whether it was stopped.
 pub(super) fn signature(module: &impl Module) -> Signature {
     let mut signature = module.make_signature();
     let pointer = module.target_config().pointer_type();
-    signature.params.extend([AbiParam::new(pointer); 4]);
+    signature.params.extend([AbiParam::new(pointer); 5]);
     signature.returns.push(AbiParam::new(types::I32));
     signature
 }
@@ -35,8 +35,8 @@ pub(super) fn kernel(
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
-    let &[inputs, outputs, arena, stop] = builder.block_params(entry) else {
-        return Err("a function of four parameters expected".to_owned());
+    let &[inputs, outputs, arena, stop, left] = builder.block_params(entry) else {
+        return Err("a function of five parameters expected".to_owned());
     };
     let pointer = target.pointer_type();
     let stopped = builder.create_block();
@@ -51,7 +51,7 @@ pub(super) fn kernel(
             Place::Constant(bytes) => builder.ins().iconst(pointer, bytes.as_ptr() as i64),
         });
     }
-    let mut function = Function { kernel, builder, bases, stop, stopped, pointer, target };
+    let mut function = Function { kernel, builder, bases, stop, left, stopped, pointer, target };
     function.statements(&kernel.body)?;
     let zero = function.builder.ins().iconst(types::I32, 0);
     function.builder.ins().return_(&[zero]);
@@ -71,6 +71,8 @@ pub(super) struct Function<'a, 'b> {
     pub(super) bases: Vec<Value>,
     /// The flag that ends loops.
     stop: Value,
+    /// The number of steps that loops may still take.
+    left: Value,
     /// Where they go then.
     stopped: Block,
     pub(super) pointer: Type,
@@ -95,7 +97,9 @@ impl<'b> Function<'_, 'b> {
                 Statement::Nest(nest) => self.nest(nest)?,
                 Statement::Sort(sort) => self.sort(sort)?,
                 Statement::Copy { from, to } => self.copy(*from, *to),
-                Statement::While { condition, predicate, body } => self.lower_while(condition, *predicate, body)?,
+                Statement::While { condition, predicate, body, steps } => {
+                    self.lower_while((condition, *predicate), body, *steps)?;
+                }
                 Statement::Case { index, arms } => self.case(*index, arms)?,
             }
         }
@@ -121,12 +125,22 @@ impl<'b> Function<'_, 'b> {
         }
     }
 
-    fn lower_while(&mut self, condition: &[Statement], predicate: BufferId, body: &[Statement]) -> Result<(), String> {
+    fn lower_while(
+        &mut self,
+        (condition, predicate): (&[Statement], BufferId),
+        body: &[Statement],
+        steps: u32,
+    ) -> Result<(), String> {
         let [header, go_on, turn, after] = [(); 4].map(|()| self.builder.create_block());
         self.builder.ins().jump(header, &[]);
         self.builder.switch_to_block(header);
         let told = self.builder.ins().load(types::I8, MemFlagsData::new(), self.stop, 0);
-        self.builder.ins().brif(told, self.stopped, &[], go_on, &[]);
+        let left = self.builder.ins().load(types::I64, MemFlagsData::trusted(), self.left, 0);
+        let left = self.builder.ins().iadd_imm_s(left, -i64::from(steps.max(1)));
+        self.builder.ins().store(MemFlagsData::trusted(), left, self.left, 0);
+        let used_up = self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, left, 0);
+        let ends = self.builder.ins().bor(told, used_up);
+        self.builder.ins().brif(ends, self.stopped, &[], go_on, &[]);
         self.builder.switch_to_block(go_on);
         self.statements(condition)?;
         let holds = self.builder.ins().load(types::I8, MemFlagsData::trusted(), self.bases[predicate as usize], 0);

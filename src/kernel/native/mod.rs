@@ -17,9 +17,9 @@ use cranelift_module::{Linkage, Module, default_libcall_names};
 
 use super::ir::{Kernel, Place};
 
-/// What a kernel is called with: pointers to the inputs and to the outputs, the arena, and a byte that is not 0 when loops
-/// are to end. Not 0 is returned when one did.
-type Entry = unsafe extern "C" fn(*const *const u8, *const *mut u8, *mut u8, *const u8) -> u32;
+/// What a kernel is called with: pointers to the inputs and to the outputs, the arena, a byte that is not 0 when loops are
+/// to end, and the number of steps that they may still take. Not 0 is returned when one did not come to its own end.
+type Entry = unsafe extern "C" fn(*const *const u8, *const *mut u8, *mut u8, *const u8, *mut i64) -> u32;
 
 /// A kernel as machine code.
 pub struct Code {
@@ -31,7 +31,7 @@ pub struct Code {
     outputs: Vec<usize>,
 }
 
-/// Loops have ended because they were told to.
+/// Loops have ended because they were told to, or took too many steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
@@ -120,6 +120,23 @@ impl Code {
     /// # Panics
     /// When the sizes are others.
     pub fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], stop: &AtomicBool) -> Result<(), Stopped> {
+        self.run_within(u64::MAX, inputs, outputs, stop)
+    }
+
+    /// As [`Self::run`], the loops taking so many scalar operations at most, as [`super::cost`] counts them.
+    ///
+    /// # Errors
+    /// When a loop was told to end, or took more.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn run_within(
+        &self,
+        steps: u64,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        stop: &AtomicBool,
+    ) -> Result<(), Stopped> {
         assert!(
             inputs.iter().map(|bytes| bytes.len()).eq(self.inputs.iter().copied()),
             "inputs of {:?} bytes",
@@ -145,10 +162,12 @@ impl Code {
             large.reserve_exact(words);
             large.as_mut_ptr()
         };
+        let mut left = i64::try_from(steps).unwrap_or(i64::MAX);
         // SAFETY: the code reads and writes what the kernel says: within the inputs, the outputs and the arena, whose sizes
         // are as it expects, at places that `kernel::build` keeps within the bounds; of the arena and the outputs it reads
-        // only what it has written. The flag is one byte, and read as one.
-        let status = unsafe { (self.entry)(read.as_ptr(), written.as_ptr(), arena.cast(), stop.as_ptr().cast()) };
+        // only what it has written. The flag is one byte, and read as one; the number of steps is one word.
+        let status =
+            unsafe { (self.entry)(read.as_ptr(), written.as_ptr(), arena.cast(), stop.as_ptr().cast(), &mut left) };
         if status == 0 { Ok(()) } else { Err(Stopped) }
     }
 }
