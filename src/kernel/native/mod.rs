@@ -2,9 +2,11 @@
 
 mod emit;
 mod functions;
+mod nest;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
