@@ -8,7 +8,8 @@ use crate::program::{Class, Function, ValueId};
 pub fn at_least(function: &Function) -> Option<Cost> {
     let mut cost = Cost::default();
     for op in &function.body.ops {
-        let elements = || op.results.iter().filter_map(|&result| function.tensor(result)).map(|ty| ty.elements() as f64);
+        let elements =
+            || op.results.iter().filter_map(|&result| function.tensor(result)).map(|ty| ty.elements() as f64);
         match op.kind.class() {
             Class::Control => return None,
             Class::View | Class::Source | Class::Annotation => continue,

@@ -58,7 +58,8 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
     let results = signatures(main, &main.body.results, &main.result_attributes)?;
     memory_limit::check(main, &device.memory_bounds()?)?;
-    let lower::Compiled { plan, native } = lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
+    let lower::Compiled { plan, native } =
+        lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
     let footprint = plan.footprint();
     dump.write("plan.txt", || plan.to_string().into_bytes());
     dump.finish()?;

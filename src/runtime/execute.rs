@@ -314,8 +314,7 @@ impl Executable {
         if timeline::is_asked_for() || !self.patience.tries() {
             return None;
         }
-        let arrays =
-            arguments.iter().map(|buffer| buffer.at_hand()).collect::<Option<SmallVec<[Array; 16]>>>()?;
+        let arrays = arguments.iter().map(|buffer| buffer.at_hand()).collect::<Option<SmallVec<[Array; 16]>>>()?;
         let inputs = arrays.iter().map(|array| array.as_bytes().ok()).collect::<Option<SmallVec<[&[u8]; 16]>>>()?;
         let outputs = native.run_shortly(&inputs).ok()?;
         let Some(outputs) = outputs else {

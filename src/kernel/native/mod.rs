@@ -2,10 +2,12 @@
 
 mod emit;
 mod functions;
+mod nest;
 mod sort;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};

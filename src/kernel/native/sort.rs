@@ -4,10 +4,11 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
 
-use super::emit::{Function, Values, need};
+use super::emit::Function;
+use super::nest::Turns;
 use super::steps::Number;
 use crate::expression::{Scalar, Unary};
-use crate::kernel::ir::{Sort, Sorted};
+use crate::kernel::ir::{BufferId, Sort, Sorted};
 
 /// Rows are inserted into while so many elements, for each doubling of the row, are kept: shifting them costs no more than
 /// merging then, whatever the elements are.
@@ -29,8 +30,8 @@ impl Function<'_, '_> {
             return Ok(());
         }
         let scalars = sort.to.iter().map(|&buffer| self.kernel.buffers[buffer as usize].scalar).collect();
-        let row = self.begin(rows, &[]);
-        let lane = self.begin(lanes, &[]);
+        let row = self.begin(Turns::of(rows, 1), &[]);
+        let lane = self.begin(Turns::of(lanes, 1), &[]);
         let mut start = |size: usize| {
             let first = self.builder.ins().imul_imm_s(row.index, (size * lanes) as i64);
             self.builder.ins().iadd(first, lane.index)
@@ -44,13 +45,13 @@ impl Function<'_, '_> {
         } else {
             self.merge(&each)?
         };
-        let copied = self.begin(kept, &[]);
+        let copied = self.begin(Turns::of(kept, 1), &[]);
         let elements = self.elements(&each, &sorted, copied.index);
         let step = self.builder.ins().imul_imm_s(copied.index, lanes as i64);
         let place = self.builder.ins().iadd(each.to, step);
         for (&buffer, element) in sort.to.iter().zip(elements) {
-            let address = self.address(buffer, place);
-            self.emitter().store(element, address);
+            let address = self.element_address(buffer, place);
+            self.emitter().store(element, address, 0);
         }
         self.end(copied, &[]);
         self.end(lane, &[]);
@@ -73,12 +74,17 @@ impl Function<'_, '_> {
             .zip(&row.scalars)
             .map(|(from, &scalar)| match from {
                 Sorted::Buffer(buffer) => {
-                    let address = self.address(*buffer, place);
-                    Ok(self.emitter().load(scalar, address))
+                    let address = self.element_address(*buffer, place);
+                    Ok(self.emitter().load(scalar, address, 0))
                 }
                 Sorted::Position => self.emitter().unary(Unary::Convert, Scalar::I64, scalar, Number::One(index)),
             })
             .collect()
+    }
+
+    fn element_address(&mut self, buffer: BufferId, at: Value) -> Value {
+        let scalar = self.kernel.buffers[buffer as usize].scalar;
+        self.place(self.bases[buffer as usize], scalar, at)
     }
 
     fn place(&mut self, base: Value, scalar: Scalar, index: Value) -> Value {
@@ -93,7 +99,7 @@ impl Function<'_, '_> {
             .zip(&row.scalars)
             .map(|(&base, &scalar)| {
                 let address = self.place(base, scalar, index);
-                self.emitter().load(scalar, address)
+                self.emitter().load(scalar, address, 0)
             })
             .collect()
     }
@@ -101,26 +107,21 @@ impl Function<'_, '_> {
     fn put(&mut self, row: &Row<'_>, bases: &[Value], index: Value, elements: &[Number]) {
         for ((&base, &scalar), &element) in bases.iter().zip(&row.scalars).zip(elements) {
             let address = self.place(base, scalar, index);
-            self.emitter().store(element, address);
+            self.emitter().store(element, address, 0);
         }
     }
 
     /// Whether the first elements come before the second.
     fn before(&mut self, row: &Row<'_>, first: &[Number], second: &[Number]) -> Result<Value, String> {
         let comparator = &row.sort.comparator;
-        let mut values = Values {
-            indices: Vec::new(),
-            accumulators: first.iter().zip(second).flat_map(|(&first, &second)| [Some(first), Some(second)]).collect(),
-            steps: vec![None; comparator.steps.len()],
-        };
-        self.steps(comparator, 0, &mut values)?;
-        Ok(need(&values, row.sort.before)?.one())
+        let pairs = first.iter().zip(second).flat_map(|(&first, &second)| [first, second]);
+        Ok(self.evaluate(comparator, row.sort.before, pairs)?.one())
     }
 
     /// The first elements in order, in the first buffers.
     fn insert(&mut self, row: &Row<'_>, kept: usize) -> Result<(), String> {
         let list = self.scratch(row, 0);
-        let each = self.begin(row.sort.sizes[1], &[]);
+        let each = self.begin(Turns::of(row.sort.sizes[1], 1), &[]);
         let element = self.given(row, each.index)?;
         let [full, shift, compare, move_on, place, done] = [(); 6].map(|()| self.builder.create_block());
         let position = self.builder.append_block_param(shift, types::I64);
@@ -155,7 +156,7 @@ impl Function<'_, '_> {
     fn merge(&mut self, row: &Row<'_>) -> Result<Vec<Value>, String> {
         let size = row.sort.sizes[1] as i64;
         let (first, second) = (self.scratch(row, 0), self.scratch(row, 1));
-        let each = self.begin(row.sort.sizes[1], &[]);
+        let each = self.begin(Turns::of(row.sort.sizes[1], 1), &[]);
         let element = self.given(row, each.index)?;
         self.put(row, &first, each.index, &element);
         self.end(each, &[]);
