@@ -9,6 +9,7 @@ use cranelift_module::Module;
 
 use super::steps::{Emitter, Number, register};
 use crate::expression::Scalar;
+use crate::kernel::estimate;
 use crate::kernel::ir::{BufferId, Kernel, Nest, Node, Place, Statement};
 
 /// Bytes that are copied by loads and stores.
@@ -96,8 +97,9 @@ impl<'b> Function<'_, 'b> {
             match statement {
                 Statement::Nest(nest) => self.nest(nest)?,
                 Statement::Copy { from, to } => self.copy(*from, *to),
-                Statement::While { condition, predicate, body, steps } => {
-                    self.lower_while((condition, *predicate), body, *steps)?;
+                Statement::While { condition, predicate, body, .. } => {
+                    let turn = [condition, body].map(|part| estimate::work(self.kernel, part).outside_of_loops);
+                    self.lower_while((condition, *predicate), body, turn.iter().sum::<f64>() as u32)?;
                 }
                 Statement::Case { index, arms } => self.case(*index, arms)?,
             }

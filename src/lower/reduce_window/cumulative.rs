@@ -47,7 +47,8 @@ pub(super) fn lower(
             let bits = matches!(combiner, Combiner::And | Combiner::Or | Combiner::Xor) && element != ElementType::Bool;
             if native::supports(combiner, element) && !bits {
                 let identity = init_changes_nothing(context, op, index, combiner, element, dimensions);
-                let in_sum = combiner == Combiner::Add && reduce::init_is_identity(context, op, index, combiner, element);
+                let in_sum =
+                    combiner == Combiner::Add && reduce::init_is_identity(context, op, index, combiner, element);
                 scans.push((Scan::Combiner(combiner), identity, in_sum));
             }
         }
