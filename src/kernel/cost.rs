@@ -9,17 +9,17 @@ use std::fmt;
 /// A call of native code: to find the arguments, to make the results.
 pub const NATIVE_CALL: f64 = 1_000.0;
 /// One scalar operation of native code.
-pub const NATIVE_STEP: f64 = 0.8;
+pub const NATIVE_STEP: f64 = 0.3;
 /// Native code in another thread: to hand it over, and to hear that it is done.
-pub const NATIVE_HAND_OVER: f64 = 20_000.0;
+pub const NATIVE_HAND_OVER: f64 = 40_000.0;
 /// A call through MLX, whatever it computes: to hand a graph over, and to hear that it is done.
-pub const LIBRARY_CALL: f64 = 15_000.0;
+pub const LIBRARY_CALL: f64 = 25_000.0;
 /// A node of MLX's graph on the host: to build, to schedule, to run.
-pub const LIBRARY_NODE: f64 = 4_000.0;
+pub const LIBRARY_NODE: f64 = 2_500.0;
 /// The same of a GPU.
 pub const GPU_NODE: f64 = 7_000.0;
 /// An element of such a node on the host's processor.
-pub const LIBRARY_ELEMENT: f64 = 0.4;
+pub const LIBRARY_ELEMENT: f64 = 0.2;
 /// An element of such a node on a GPU.
 pub const GPU_ELEMENT: f64 = 0.01;
 /// An argument or result that goes between the host's memory and a GPU's own.
@@ -61,8 +61,6 @@ pub enum Device {
 pub struct Cost {
     /// Scalar operations of native code.
     pub steps: f64,
-    /// Those that are in no loop.
-    pub straight: f64,
     /// Nodes of MLX's graph.
     pub nodes: f64,
     /// Elements that these make.
@@ -76,19 +74,12 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Adds operations that are in no loop.
-    pub fn add_steps(&mut self, steps: f64) {
-        self.steps += steps;
-        self.straight += steps;
-    }
-
     /// This, and then so many turns of a loop.
-    pub fn and_turns(mut self, turn: Cost, trips: Option<f64>) -> Self {
-        let turns = trips.unwrap_or(1.0);
+    pub fn and_turns(mut self, turn: Cost, trips: Option<u64>) -> Self {
+        let turns = trips.unwrap_or(1) as f64;
         self.steps += turns * turn.steps;
         self.nodes += turns * turn.nodes;
         self.elements += turns * turn.elements;
-        self.open_ended |= turn.open_ended || trips.is_none();
         self
     }
 
@@ -98,7 +89,8 @@ impl Cost {
             Device::Cpu | Device::UnifiedGpu => 0.0,
             Device::DiscreteGpu => self.transfers * TRANSFER + self.bytes * TRANSFER_BYTE,
         };
-        NATIVE_CALL + self.computation() + transfers
+        let hand_over = if self.is_short() { 0.0 } else { NATIVE_HAND_OVER };
+        NATIVE_CALL + hand_over + self.computation() + transfers
     }
 
     /// Nanoseconds of the computation alone.

@@ -163,8 +163,8 @@ pub enum Statement {
         predicate: BufferId,
         /// A turn.
         body: Vec<Statement>,
-        /// Scalar operations of a turn, without those of loops in it.
-        steps: u32,
+        /// How many there are, where that is known.
+        trips: Option<u64>,
     },
     /// One of the arms; the last one where the index is out of range.
     Case {

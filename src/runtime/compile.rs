@@ -12,10 +12,9 @@ use super::device::{Device, platform_version};
 use super::dump::Dump;
 use super::error::{Code, Error};
 use super::executable::{Executable, Patience, Signature};
-use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
-use super::settings::{self, host_is_allowed};
+use super::settings;
 use super::{compile_options, cost, timeline};
 use crate::program::{Attribute, Attributes, Function, Type, ValueId};
 use crate::{lower, mlx, passes, proto, reader};
@@ -66,7 +65,6 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     // The host computes on row-major bytes.
     let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
     let at_hand = plain && device.shares_memory();
-    let host = if at_hand && host_is_allowed()? { HostProgram::new(main) } else { None };
     let donated = main
         .argument_attributes
         .iter()
@@ -100,7 +98,6 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
         plan,
         native: native.filter(|native| at_hand && native.is_short()),
         patience: Patience::default(),
-        host,
         deleted: AtomicBool::new(false),
     }))
 }
@@ -153,11 +150,10 @@ fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<O
 /// the device and what it can do, and the environment's switches.
 fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> Result<String, Error> {
     let compiler = format!(
-        "{}; {}; {:?}; host: {}; reader: {}; passes: {:?}; place: {:?}",
+        "{}; {}; {:?}; reader: {}; passes: {:?}; place: {:?}",
         platform_version(),
         device.kind(),
         device.stream().capabilities(),
-        host_is_allowed()?,
         reader::name(),
         settings::passes()?,
         settings::place()?,

@@ -8,7 +8,6 @@ use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::capture::Trace;
 use super::cost::Cost;
 use super::device::Device;
-use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::Reservation;
 use crate::lower::Native;
@@ -87,8 +86,6 @@ pub struct Executable {
     pub(super) native: Option<Arc<Native>>,
     /// Whether a caller waits for that again.
     pub(super) patience: Patience,
-    /// The same for the host, where the device shares memory with it and the program is small enough.
-    pub(super) host: Option<HostProgram>,
     /// Where the plan's constants lie, which no result may share.
     pub(super) constants: BufferSlices,
     pub(super) cost: Cost,

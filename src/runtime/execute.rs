@@ -16,12 +16,10 @@ use super::definition_event::DefinitionEvent;
 use super::error::{Code, Error};
 use super::executable::{Executable, Signature};
 use super::fork;
-use super::host::{Bytes, HostProgram};
 use super::interrupts::{self, Outcome, interrupted};
 use super::jobs::{self, Job};
 use super::layout::{Layout, layout_text};
 use super::timeline;
-use crate::lower::Native;
 use crate::mlx::{self, Array, Arrays, BufferSlices, Launch, Reach, run_program};
 use crate::plan::{HostTransfers, Origin, with_host_transfers, with_step_observer};
 
@@ -55,7 +53,7 @@ impl Executable {
             .map(|index| self.donated.binary_search(&index).is_ok() && !non_donatable.contains(&index))
             .collect();
         self.check_donations(arguments, |index| donated[index])?;
-        if let Some(outputs) = self.execute_here(arguments, |index| donated[index])? {
+        if let Some(outputs) = self.execute_here(arguments, |index| donated[index]) {
             return Ok((outputs, Completion::ready()));
         }
         if let Some(index) = arguments.iter().position(|buffer| buffer.is_deleted()) {
@@ -287,55 +285,24 @@ impl Executable {
         Ok(())
     }
 
-    /// None when the program or its arguments are not for the calling thread: too large, not there yet, deleted, failed.
-    fn execute_here(
-        &self,
-        arguments: &[&Arc<Buffer>],
-        donates: impl Fn(usize) -> bool,
-    ) -> Result<Option<Vec<Arc<Buffer>>>, Error> {
-        let outputs = if let Some(host) = &self.host {
-            self.interpret(host, arguments)?
-        } else if let Some(native) = &self.native {
-            self.run_native(native, arguments)
-        } else {
-            None
-        };
-        if outputs.is_some() {
-            for &index in self.donated.iter().filter(|&&index| donates(index)) {
-                arguments[index].delete();
-            }
-        }
-        Ok(outputs)
-    }
-
-    /// What goes wrong here the plan tells in time.
-    fn run_native(&self, native: &Native, arguments: &[&Arc<Buffer>]) -> Option<Vec<Arc<Buffer>>> {
+    /// Runs native code on the calling thread. None when the program or its arguments are not for that: it takes long, they
+    /// are not there yet, deleted, failed. What goes wrong here the plan tells in time.
+    fn execute_here(&self, arguments: &[&Arc<Buffer>], donates: impl Fn(usize) -> bool) -> Option<Vec<Arc<Buffer>>> {
+        let native = self.native.as_ref()?;
         // Profiles and files of the timeline have programs by the steps of their plans.
         if timeline::is_asked_for() || !self.patience.tries() {
             return None;
         }
         let arrays = arguments.iter().map(|buffer| buffer.at_hand()).collect::<Option<SmallVec<[Array; 16]>>>()?;
         let inputs = arrays.iter().map(|array| array.as_bytes().ok()).collect::<Option<SmallVec<[&[u8]; 16]>>>()?;
-        let outputs = native.run_shortly(&inputs).ok()?;
-        let Some(outputs) = outputs else {
+        let Some(outputs) = native.run_shortly(&inputs).ok()? else {
             self.patience.exhausted();
             return None;
         };
-        Some(self.buffers(outputs.into_iter().map(Some), &Completion::ready()))
-    }
-
-    fn interpret(&self, host: &HostProgram, arguments: &[&Arc<Buffer>]) -> Result<Option<Vec<Arc<Buffer>>>, Error> {
-        if !arguments.iter().all(|buffer| buffer.completion().is_ready()) {
-            return Ok(None);
+        for &index in self.donated.iter().filter(|&&index| donates(index)) {
+            arguments[index].delete();
         }
-        let Some(outputs) = host.run(|index, look| arguments[index].read(|bytes| look(bytes)).ok()) else {
-            return Ok(None);
-        };
-        let device = &self.devices[0];
-        let buffer = |(bytes, result): (&Bytes, &Signature)| {
-            Buffer::from_bytes(result.ty, &result.dims, None, bytes.as_slice(), device.clone(), result.memory)
-        };
-        outputs.iter().zip(&self.results).map(buffer).collect::<Result<Vec<_>, _>>().map(Some)
+        Some(self.buffers(outputs.into_iter().map(Some), &Completion::ready()))
     }
 }
 

@@ -81,8 +81,8 @@ impl<'a> Lowering<'a> {
         })?;
         bind(self, body);
         let body_statements = self.region(body, |lowering| lowering.next_state(body, &carried))?;
-        let (condition, body, steps) = (condition_statements, body_statements, self.cost.straight as u32);
-        self.statements.push(Statement::While { condition, predicate, body, steps });
+        let (condition, body) = (condition_statements, body_statements);
+        self.statements.push(Statement::While { condition, predicate, body, trips });
         self.cost = before.and_turns(self.cost, trips);
         for (&result, &state) in op.results.iter().zip(&carried) {
             self.places.insert(result, Where::Buffer(state));

@@ -8,6 +8,7 @@ use super::classes;
 use super::uses::Uses;
 use crate::expression::{Scalar, Value};
 use crate::kernel::cost::Cost;
+use crate::kernel::estimate;
 use crate::kernel::ir::{Buffer, BufferId, Kernel, NestBuilder, Node, NodeId, Place, Statement, Store};
 use crate::program::{Block, ElementType, Function, Op, OpKind, TensorType, ValueId};
 
@@ -107,6 +108,9 @@ impl<'a> Lowering<'a> {
         }
         self.close();
         self.kernel.body = std::mem::take(&mut self.statements);
+        let work = estimate::work(&self.kernel, &self.kernel.body);
+        self.cost.steps += work.steps;
+        self.cost.open_ended = work.open_ended;
         Ok(Built { kernel: self.kernel, cost: self.cost })
     }
 
@@ -184,19 +188,7 @@ impl<'a> Lowering<'a> {
         if open.builder.nest.stores.is_empty() {
             return;
         }
-        let nest = open.builder.nest;
-        let outer: f64 = nest.dimensions[..nest.outer as usize].iter().map(|&size| size as f64).product();
-        for step in &nest.steps {
-            let turns: f64 = match step.scope {
-                0 => 1.0,
-                scope => {
-                    let range = nest.folds[scope as usize - 1].dimensions.clone();
-                    nest.dimensions[range.start as usize..range.end as usize].iter().map(|&size| size as f64).product()
-                }
-            };
-            self.cost.add_steps(outer * turns * classes::cost(&step.node));
-        }
-        self.statements.push(Statement::Nest(nest));
+        self.statements.push(Statement::Nest(open.builder.nest));
     }
 
     /// Lowers ops in their order.
@@ -300,7 +292,6 @@ impl<'a> Lowering<'a> {
                     return self.make_in(value, to);
                 }
                 self.close();
-                self.cost.add_steps(self.tensor(value)?.elements() as f64 * 0.25);
                 self.statements.push(Statement::Copy { from, to });
                 Ok(())
             }

@@ -6,7 +6,7 @@ use crate::program::{Binary, Block, Direction, Op, OpKind, ValueId};
 
 impl Lowering<'_> {
     /// Of `for counter in (first..bound).step_by(step)`, all three constants: how often the body runs.
-    pub(super) fn trips(&self, op: &Op) -> Option<f64> {
+    pub(super) fn trips(&self, op: &Op) -> Option<u64> {
         let [condition, body] = &op.regions[..] else { return None };
         let mut compares = condition.ops.iter().filter(|op| !matches!(op.kind, OpKind::Constant(_)));
         let compare = compares.next().filter(|compare| compare.results == condition.results)?;
@@ -34,7 +34,7 @@ impl Lowering<'_> {
         if !last.is_integer() || bound.checked_add(step)? > most {
             return None;
         }
-        Some(((bound - first).max(0) as f64 / step as f64).ceil())
+        u64::try_from(((bound - first).max(0) + step - 1) / step).ok()
     }
 
     /// The only element of an integer constant of the block, or of outside.

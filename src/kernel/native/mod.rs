@@ -1,5 +1,7 @@
 //! Machine code of the host for kernels, made by Cranelift.
 
+#[cfg(test)]
+mod edges;
 mod emit;
 mod functions;
 mod nest;
@@ -10,8 +12,10 @@ mod tests;
 mod vector;
 
 use std::mem::ManuallyDrop;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
@@ -49,26 +53,32 @@ impl std::fmt::Debug for Code {
     }
 }
 
+/// The processor that the code is for.
+fn host() -> Result<OwnedTargetIsa, String> {
+    static HOST: OnceLock<Result<OwnedTargetIsa, String>> = OnceLock::new();
+    let look = || {
+        let mut flags = settings::builder();
+        for (name, value) in [
+            ("use_colocated_libcalls", "false"),
+            ("is_pic", "false"),
+            ("opt_level", "speed"),
+            ("enable_verifier", "false"),
+        ] {
+            flags.set(name, value).map_err(|error| error.to_string())?;
+        }
+        let builder = cranelift_native::builder().map_err(str::to_owned)?;
+        builder.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())
+    };
+    HOST.get_or_init(look).clone()
+}
+
 impl Code {
     /// Compiles a kernel.
     ///
     /// # Errors
     /// What Cranelift says; when it does not know the processor.
     pub fn new(kernel: Kernel) -> Result<Self, String> {
-        let isa = {
-            let mut flags = settings::builder();
-            for (name, value) in [
-                ("use_colocated_libcalls", "false"),
-                ("is_pic", "false"),
-                ("opt_level", "speed"),
-                ("enable_verifier", "false"),
-            ] {
-                flags.set(name, value).map_err(|error| error.to_string())?;
-            }
-            let builder = cranelift_native::builder().map_err(str::to_owned)?;
-            builder.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())?
-        };
-        let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
+        let mut module = JITModule::new(JITBuilder::with_isa(host()?, default_libcall_names()));
         let mut context = module.make_context();
         context.func.signature = emit::signature(&module);
         let id = module
