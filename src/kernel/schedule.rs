@@ -37,6 +37,8 @@ pub struct Schedule {
     pub sums: Vec<Option<Sum>>,
     /// Whether a step is computed as such; sums of indices alone are not.
     pub needed: Vec<bool>,
+    /// Calls whose results a selection hardly ever takes: they are made where it does.
+    pub rare: Vec<bool>,
     /// In how many loops of its scope each step stands.
     pub levels: Vec<u32>,
     /// In how many loops around the body each fold stands.
@@ -76,6 +78,7 @@ impl Schedule {
             outer: merged.outer,
             folds: merged.folds,
             sums,
+            rare: rare(nest, &needed),
             needed,
             levels: Vec::new(),
             fold_levels: Vec::new(),
@@ -242,7 +245,7 @@ impl Schedule {
     /// What the steps cost that are in an innermost loop with so many lanes, for one element of it.
     fn weight(&self, nest: &Nest, at_once: AtOnce, fold: Option<usize>, lanes: usize) -> f64 {
         let mut total = 0.0;
-        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id]) {
+        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id] && !self.rare[id]) {
             if step.scalar == Scalar::C128 && lanes > 1 {
                 return f64::INFINITY;
             }
@@ -380,6 +383,30 @@ pub fn joins(nest: &Nest, fold: usize) -> Option<Vec<(Binary, NodeId)>> {
 
 fn combines(nest: &Nest, fold: usize) -> bool {
     joins(nest, fold).is_some()
+}
+
+/// Calls that are used once, as what a selection takes where its condition holds: as definitions of functions have the
+/// library's for arguments that are out of their own range.
+fn rare(nest: &Nest, needed: &[bool]) -> Vec<bool> {
+    let mut uses = vec![0usize; nest.steps.len()];
+    let mut taken = vec![false; nest.steps.len()];
+    let mut used = |id: NodeId| uses[id as usize] += 1;
+    for step in nest.steps.iter().zip(needed).filter(|(_, needed)| **needed).map(|(step, _)| step) {
+        match step.node {
+            Node::Load(_, a) | Node::Unary(_, a) => used(a),
+            Node::Binary(_, a, b) | Node::Compare(_, a, b) => [a, b].into_iter().for_each(&mut used),
+            Node::Select(a, b, c) => {
+                [a, b, c].into_iter().for_each(&mut used);
+                taken[b as usize] |= nest.steps[b as usize].scope == step.scope;
+            }
+            Node::Index(_) | Node::Accumulator(_) | Node::Constant(_) | Node::Folded(..) => {}
+        }
+    }
+    let others = nest.stores.iter().map(|store| store.value);
+    let others = others.chain(nest.folds.iter().flat_map(|fold| fold.inits.iter().chain(&fold.next).copied()));
+    others.for_each(&mut used);
+    let is_call = |node: &Node| matches!(node, Node::Unary(function, _) if is_called(*function));
+    (0..nest.steps.len()).map(|id| taken[id] && uses[id] == 1 && is_call(&nest.steps[id].node)).collect()
 }
 
 /// The steps that are computed, and the sums that are used: as addresses, or as numbers.

@@ -211,7 +211,9 @@ impl<'b> Function<'_, 'b> {
     fn level(&mut self, state: &mut State<'_>, scope: u32, level: u32) -> Result<(), String> {
         let nest = state.nest;
         for (id, step) in nest.steps.iter().enumerate() {
-            if step.scope == scope && state.schedule.levels[id] == level && state.schedule.needed[id] {
+            let schedule = &state.schedule;
+            let here = step.scope == scope && schedule.levels[id] == level;
+            if here && schedule.needed[id] && !schedule.rare[id] {
                 let item = self.step(state, id as NodeId)?;
                 state.steps[id] = Some(item);
             }
@@ -261,6 +263,9 @@ impl<'b> Function<'_, 'b> {
                     Item::Many(self.vectors(state).compare(direction, of(a), &x, &y)?)
                 }
             },
+            Node::Select(condition, yes, no) if state.schedule.rare[yes as usize] => {
+                self.rarely(state, condition, yes, no)?
+            }
             Node::Select(condition, yes, no) => {
                 let items = (need(state, condition)?, need(state, yes)?, need(state, no)?);
                 if let (Item::One(condition), Item::One(yes), Item::One(no)) = items {
@@ -272,6 +277,50 @@ impl<'b> Function<'_, 'b> {
                 }
             }
         })
+    }
+
+    /// A selection whose first choice is computed only where it is taken.
+    fn rarely(&mut self, state: &mut State<'_>, condition: NodeId, yes: NodeId, no: NodeId) -> Result<Item, String> {
+        let scalar = state.nest.steps[no as usize].scalar;
+        let (mask, usual) = (need(state, condition)?, need(state, no)?);
+        let (cold, after) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(cold);
+        let any = match &mask {
+            Item::One(number) => number.one(),
+            Item::Many(lanes) => self.vectors(state).any(lanes),
+        };
+        let usual = match (&mask, usual) {
+            (Item::Many(_), usual) => Item::Many(self.spread(state, no, usual)),
+            (_, usual) => usual,
+        };
+        let leave: Vec<BlockArg> = usual.flat().into_iter().map(BlockArg::Value).collect();
+        self.builder.ins().brif(any, cold, &[], after, &leave);
+        self.builder.switch_to_block(cold);
+        let item = self.step(state, yes)?;
+        let chosen = match (mask, item, &usual) {
+            (Item::One(_), item, Item::One(_)) => item,
+            (mask, item, _) => {
+                let (mask, item) = (self.spread(state, condition, mask), self.spread(state, yes, item));
+                let usual = self.spread(state, no, usual.clone());
+                Item::Many(self.vectors(state).select(&mask, &item, &usual, scalar))
+            }
+        };
+        let chosen = match (&usual, chosen) {
+            (Item::Many(_), chosen) => Item::Many(self.spread(state, no, chosen)),
+            (_, chosen) => chosen,
+        };
+        let leave: Vec<BlockArg> = chosen.flat().into_iter().map(BlockArg::Value).collect();
+        self.builder.ins().jump(after, &leave);
+        self.builder.switch_to_block(after);
+        let values: Vec<Value> = chosen
+            .flat()
+            .into_iter()
+            .map(|value| {
+                let ty = self.builder.func.dfg.value_type(value);
+                self.builder.append_block_param(after, ty)
+            })
+            .collect();
+        usual.of(&mut values.into_iter()).ok_or_else(|| "a register is missing".to_owned())
     }
 
     /// An item in all lanes.
