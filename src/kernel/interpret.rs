@@ -1,8 +1,8 @@
 //! Kernels run on the host step by step: the reference that emitters are held against.
 #![forbid(unsafe_code)]
 
-use super::ir::{BufferId, Kernel, Nest, Node, Place, Statement};
-use crate::expression::{self, Value};
+use super::ir::{BufferId, Kernel, Nest, Node, Place, Sort, Sorted, Statement};
+use crate::expression::{self, Scalar, Unary, Value};
 
 /// Runs a kernel: the bytes of its outputs, those that it does not write being 0.
 ///
@@ -41,6 +41,18 @@ struct Turn<'a> {
     folded: Vec<bool>,
 }
 
+impl<'a> Turn<'a> {
+    fn of(nest: &'a Nest) -> Self {
+        Self {
+            nest,
+            indices: vec![0; nest.dimensions.len()],
+            accumulators: vec![Value::default(); nest.accumulators.len()],
+            steps: vec![Value::default(); nest.steps.len()],
+            folded: vec![false; nest.folds.len()],
+        }
+    }
+}
+
 impl Memory<'_> {
     fn range(&self, buffer: BufferId, at: i64) -> std::ops::Range<usize> {
         let buffer = &self.kernel.buffers[buffer as usize];
@@ -77,13 +89,14 @@ impl Memory<'_> {
         for statement in statements {
             match statement {
                 Statement::Nest(nest) => self.nest(nest),
+                Statement::Sort(sort) => self.sort(sort),
                 Statement::Copy { from, to } => {
                     for at in 0..self.kernel.buffers[*from as usize].elements as i64 {
                         let value = self.load(*from, at);
                         self.store(*to, at, value);
                     }
                 }
-                Statement::While { condition, predicate, body } => loop {
+                Statement::While { condition, predicate, body, .. } => loop {
                     self.statements(condition);
                     if self.load(*predicate, 0).bits == 0 {
                         break;
@@ -94,7 +107,7 @@ impl Memory<'_> {
                     let scalar = self.kernel.buffers[*index as usize].scalar;
                     let choice = self.load(*index, 0);
                     let choice = match scalar {
-                        expression::Scalar::Bool => i128::from(choice.bits != 0),
+                        Scalar::Bool => i128::from(choice.bits != 0),
                         _ => choice.to_i128(scalar),
                     };
                     let arm = usize::try_from(choice).ok().filter(|&arm| arm < arms.len()).unwrap_or(arms.len() - 1);
@@ -104,14 +117,43 @@ impl Memory<'_> {
         }
     }
 
+    fn sort(&mut self, sort: &Sort) {
+        let [rows, size, distance] = sort.sizes;
+        for (row, lane) in (0..rows).flat_map(|row| (0..distance).map(move |lane| (row, lane))) {
+            let element = |from: &Sorted, scalar: Scalar, place: usize| match from {
+                Sorted::Buffer(buffer) => self.load(*buffer, ((row * size + place) * distance + lane) as i64),
+                Sorted::Position => Unary::Convert.apply(Scalar::I64, scalar, Value::from_bits(place as u64)),
+            };
+            let scalar = |to: BufferId| self.kernel.buffers[to as usize].scalar;
+            let mut list: Vec<Vec<Value>> = (0..size)
+                .map(|place| {
+                    sort.from.iter().zip(&sort.to).map(|(from, &to)| element(from, scalar(to), place)).collect()
+                })
+                .collect();
+            let before = |first: &[Value], second: &[Value]| {
+                let mut turn = Turn::of(&sort.comparator);
+                turn.accumulators = first.iter().zip(second).flat_map(|(&first, &second)| [first, second]).collect();
+                self.steps(&mut turn, 0);
+                turn.steps[sort.before as usize].bits != 0
+            };
+            // One after the other: a comparator need not be an order.
+            for place in 1..size {
+                let mut to = place;
+                while to > 0 && before(&list[to], &list[to - 1]) {
+                    list.swap(to, to - 1);
+                    to -= 1;
+                }
+            }
+            for (place, elements) in list.iter().enumerate().take(sort.kept) {
+                for (&to, &value) in sort.to.iter().zip(elements) {
+                    self.store(to, ((row * sort.kept + place) * distance + lane) as i64, value);
+                }
+            }
+        }
+    }
+
     fn nest(&mut self, nest: &Nest) {
-        let mut turn = Turn {
-            nest,
-            indices: vec![0; nest.dimensions.len()],
-            accumulators: vec![Value::default(); nest.accumulators.len()],
-            steps: vec![Value::default(); nest.steps.len()],
-            folded: vec![false; nest.folds.len()],
-        };
+        let mut turn = Turn::of(nest);
         let outer = 0..nest.outer as usize;
         if nest.dimensions[outer.clone()].contains(&0) {
             return;
