@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::cost::Cost;
-use super::ir::{Kernel, Nest, Node, Statement};
+use super::ir::{Kernel, Nest, Node, Sort, Statement};
 use crate::expression::{Binary, Unary};
 use crate::program::{Class, Function, ValueId};
 
@@ -34,6 +34,7 @@ pub fn work(kernel: &Kernel, statements: &[Statement]) -> Work {
                 let buffer = &kernel.buffers[*from as usize];
                 all.add(COPY + (buffer.elements * buffer.scalar.bytes()) as f64 * COPIED_BYTE);
             }
+            Statement::Sort(each) => all.add(sort(each)),
             Statement::While { condition, body, trips, .. } => {
                 for part in [condition, body] {
                     let turn = work(kernel, part);
@@ -62,6 +63,13 @@ const COPIED_BYTE: f64 = 0.2;
 const CARRIED: f64 = 4.0;
 /// What a loop does at each turn.
 const TURN: f64 = 1.0;
+
+/// A merge sort: each of the elements is compared and moved once for each doubling of the length.
+fn sort(sort: &Sort) -> f64 {
+    let elements: f64 = sort.sizes.iter().map(|&size| size as f64).product();
+    let compared: f64 = sort.comparator.steps.iter().map(|step| cost(&step.node)).sum();
+    elements * (sort.sizes[1].max(2) as f64).log2() * (compared + 8.0 + 4.0 * sort.to.len() as f64)
+}
 
 fn nest(nest: &Nest) -> f64 {
     let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();

@@ -94,11 +94,13 @@ pub struct Store {
     pub value: NodeId,
 }
 
-/// A loop nest: the outer dimensions are independent.
+/// A loop nest: the outer dimensions are independent, but for those that are ordered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Nest {
     /// How many of the dimensions are loops around the whole body; the rest are those of folds.
     pub outer: u32,
+    /// Outer dimensions whose turns come one after the other: each reads what those before it have stored.
+    pub ordered: std::ops::Range<u32>,
     /// Sizes of all loops.
     pub dimensions: Vec<usize>,
     /// Types of what folds carry.
@@ -111,11 +113,41 @@ pub struct Nest {
     pub stores: Vec<Store>,
 }
 
+/// What a sort takes of an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sorted {
+    /// The elements of a buffer.
+    Buffer(BufferId),
+    /// The number of the element in its row.
+    Position,
+}
+
+/// Rows of one or several operands, put in an order that a function of two elements of each says; equal ones keep theirs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sort {
+    /// What is sorted.
+    pub from: Vec<Sorted>,
+    /// Where the sorted elements go: `kept` for each of a row.
+    pub to: Vec<BufferId>,
+    /// Two buffers of a row each for every operand.
+    pub scratch: Vec<[BufferId; 2]>,
+    /// Rows, elements of a row, and the distance of these: sizes before, in and behind the dimension that is sorted along.
+    pub sizes: [usize; 3],
+    /// The first so many of a row are wanted.
+    pub kept: usize,
+    /// Steps in no loop, whose accumulators are the elements: of the first operand both, then of the second …
+    pub comparator: Nest,
+    /// Whether the first of two comes before the second.
+    pub before: NodeId,
+}
+
 /// What runs, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
     /// A loop nest.
     Nest(Nest),
+    /// Elements in order.
+    Sort(Sort),
     /// All elements of a buffer go to another of as many.
     Copy {
         /// Read.

@@ -4,14 +4,14 @@
 use std::collections::HashSet;
 
 use super::classes;
-use super::lowering::{Lowering, Open, Result, Where, refused};
+use super::lowering::{Lowering, Result, Where, refused};
 use crate::expression::{Binary, Scalar};
-use crate::kernel::ir::{BufferId, NestBuilder, Node, Place, Statement, Store};
+use crate::kernel::ir::{BufferId, Statement, Store};
 use crate::program::{Block, Op, ValueId};
 
 impl<'a> Lowering<'a> {
     /// Keeps the values of outside that regions use: they would be computed at each turn.
-    fn keep_captured(&mut self, regions: &'a [Block]) -> Result<()> {
+    pub(super) fn keep_captured(&mut self, regions: &'a [Block]) -> Result<()> {
         fn captured(block: &Block, inside: &mut HashSet<ValueId>, found: &mut Vec<ValueId>) {
             inside.extend(&block.arguments);
             for op in &block.ops {
@@ -151,40 +151,18 @@ impl<'a> Lowering<'a> {
             return refused("an update without operands");
         };
         let (shape, sizes) = (self.shape(operand)?, self.shape(update)?);
-        let owned = match self.places.get(&operand) {
-            Some(&Where::Buffer(buffer)) => {
-                let place = &self.kernel.buffers[buffer as usize].place;
-                matches!(place, Place::Arena(_)) && !self.shared.contains(&buffer) && self.uses.count(operand) == 1
-            }
-            _ => false,
-        };
-        let to = if owned {
-            self.made(operand)?
-        } else {
-            let to = self.scratch(result)?;
-            let known = self.places.get(&operand).copied();
-            self.bring(operand, to)?;
-            if let Some(place) = known {
-                self.places.insert(operand, place);
-            }
-            to
-        };
+        let (to, _) = self.updated(operand, result)?;
         // The update may be made of what it overwrites.
         self.made(update)?;
-        self.close();
-        self.open = Some(Open { builder: NestBuilder::new(&sizes), sizes: sizes.clone(), ..Default::default() });
+        let index = self.begin(&sizes, 0..0);
         let mut place = Vec::with_capacity(shape.len());
-        let mut index = Vec::with_capacity(shape.len());
-        for dimension in 0..shape.len() {
-            let at = self.nest().add(Node::Index(dimension as u32), Scalar::I64);
+        for (dimension, &at) in index.iter().enumerate() {
             let start = self.start(op.operands[2 + dimension], shape[dimension] - sizes[dimension])?;
-            index.push(at);
             place.push(self.nest().index(Binary::Add, start, at));
         }
         let value = self.element(update, &index)?;
         let at = self.nest().linear(&place, &shape);
-        self.nest().nest.stores.push(Store { buffer: to, at, value });
-        self.close();
+        self.end(vec![Store { buffer: to, at, value }]);
         self.places.insert(result, Where::Buffer(to));
         Ok(())
     }

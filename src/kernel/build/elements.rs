@@ -1,22 +1,21 @@
 //! The element of a value at a place, by the op that makes it.
 #![forbid(unsafe_code)]
 
-use super::classes::is_inlined;
 use super::lowering::{Lowering, Result, Stop, Where, refused};
 use crate::expression::{self, Binary, Expression, Known, Scalar, Target, Unary, Value};
-use crate::kernel::ir::{Fold, Node, NodeId};
-use crate::program::{Block, DotGeneral, Gather, Op, OpKind, ValueId};
+use crate::kernel::ir::{Node, NodeId};
+use crate::program::{Gather, Op, OpKind, ValueId};
 
 fn function(target: &str) -> Option<&str> {
     let name = target.strip_prefix("mhlo.").or_else(|| target.strip_prefix("mps."))?;
     expression::is_named(name).then_some(name)
 }
 
-fn at(list: &[i64], index: usize) -> usize {
+pub(super) fn at(list: &[i64], index: usize) -> usize {
     list.get(index).and_then(|&number| usize::try_from(number).ok()).unwrap_or(0)
 }
 
-fn position(list: &[i64], number: usize) -> Option<usize> {
+pub(super) fn position(list: &[i64], number: usize) -> Option<usize> {
     list.iter().position(|&each| each == number as i64)
 }
 
@@ -27,12 +26,7 @@ impl<'a> Lowering<'a> {
             self.scalar(value)?;
         }
         match &op.kind {
-            OpKind::Map { .. } | OpKind::UniformQuantize | OpKind::UniformDequantize => {
-                refused(format!("{} is not there", op.kind.name()))
-            }
-            OpKind::BitcastConvert if self.shape(op.operands[0])? != self.shape(op.results[0])? => {
-                refused("a bitcast that changes the shape")
-            }
+            OpKind::UniformQuantize | OpKind::UniformDequantize => refused(format!("{} is not there", op.kind.name())),
             OpKind::CustomCall(call) => match call.call_target_name.as_str() {
                 "mps.threefry2x32" => Ok(()),
                 target if function(target).is_some() => Ok(()),
@@ -58,6 +52,8 @@ impl<'a> Lowering<'a> {
             | OpKind::DynamicSlice { .. }
             | OpKind::Gather(_)
             | OpKind::DotGeneral(_)
+            | OpKind::ReduceWindow(_)
+            | OpKind::Map { .. }
             | OpKind::Reduce { .. } => Ok(()),
             kind => refused(format!("{} is not there", kind.name())),
         }
@@ -101,7 +97,7 @@ impl<'a> Lowering<'a> {
         self.bounded(start, element.is_unsigned_integer() && element.bits() == 64, last)
     }
 
-    fn bounded(&mut self, start: NodeId, is_u64: bool, last: usize) -> Result<NodeId> {
+    pub(super) fn bounded(&mut self, start: NodeId, is_u64: bool, last: usize) -> Result<NodeId> {
         let nest = self.nest();
         let mut start = start;
         if is_u64 {
@@ -118,7 +114,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The nodes of an expression's results.
-    fn inlined(&mut self, expression: &Expression, arguments: &[NodeId]) -> Vec<NodeId> {
+    pub(super) fn inlined(&mut self, expression: &Expression, arguments: &[NodeId]) -> Vec<NodeId> {
         let mut nodes: Vec<NodeId> = Vec::with_capacity(expression.nodes.len());
         for &(node, scalar) in &expression.nodes {
             let of = |id: u32| nodes[id as usize];
@@ -203,6 +199,16 @@ impl<'a> Lowering<'a> {
             OpKind::Concatenate { dimension } => self.concatenated(op, index, at(&[*dimension], 0)),
             OpKind::Gather(gather) => self.gathered(op, gather, index),
             OpKind::Reduce { dimensions } => self.reduced(op, dimensions, result, index),
+            OpKind::ReduceWindow(attributes) => self.windowed(op, attributes, result, index),
+            OpKind::Map { .. } => {
+                let [body] = &op.regions[..] else { return refused("a map without its region") };
+                let arguments =
+                    operands.iter().map(|&operand| self.element(operand, index)).collect::<Result<Vec<NodeId>>>()?;
+                Ok(self.scalars(body, arguments.into_iter())?[result])
+            }
+            OpKind::BitcastConvert if self.tensor(operands[0])?.rank() != self.tensor(op.results[0])?.rank() => {
+                self.bits(operands[0], op.results[0], index)
+            }
             OpKind::DotGeneral(dot) => self.product(op, dot, index),
             OpKind::CustomCall(call) if call.call_target_name == "mps.threefry2x32" => {
                 let expression = Expression::define(&Target::HOST, &[Scalar::U32; 4], |terms| {
@@ -275,7 +281,7 @@ impl<'a> Lowering<'a> {
         self.element(operand, &inner)
     }
 
-    fn both(&mut self, a: Option<NodeId>, b: NodeId) -> NodeId {
+    pub(super) fn both(&mut self, a: Option<NodeId>, b: NodeId) -> NodeId {
         match a {
             Some(a) => self.nest().add(Node::Binary(Binary::And, a, b), Scalar::Bool),
             None => b,
@@ -391,165 +397,4 @@ impl<'a> Lowering<'a> {
         }
         self.element(operand, &place)
     }
-
-    /// Begins a fold over loops of these sizes; their places.
-    fn fold(&mut self, sizes: &[usize], scalars: &[Scalar], inits: Vec<NodeId>) -> Result<Vec<NodeId>> {
-        let nest = self.nest();
-        if nest.scope != 0 {
-            // Kept instead: it would be folded anew for each element of another.
-            return refused("a reduction in a reduction");
-        }
-        let first = nest.nest.dimensions.len() as u32;
-        nest.nest.dimensions.extend(sizes);
-        let carried = nest.nest.accumulators.len() as u32;
-        nest.nest.accumulators.extend(scalars);
-        nest.nest.folds.push(Fold {
-            dimensions: first..first + sizes.len() as u32,
-            accumulators: carried..carried + scalars.len() as u32,
-            inits,
-            next: Vec::new(),
-        });
-        nest.scope = nest.nest.folds.len() as u32;
-        Ok((0..sizes.len() as u32).map(|each| nest.add(Node::Index(first + each), Scalar::I64)).collect())
-    }
-
-    fn accumulator(&mut self, number: usize) -> NodeId {
-        let nest = self.nest();
-        let first = nest.nest.folds[nest.scope as usize - 1].accumulators.start + number as u32;
-        let scalar = nest.nest.accumulators[first as usize];
-        nest.add(Node::Accumulator(first), scalar)
-    }
-
-    /// Ends the fold: what its accumulators become at each turn; its results.
-    fn folded(&mut self, next: Vec<NodeId>) -> Vec<NodeId> {
-        let nest = self.nest();
-        let number = nest.scope - 1;
-        let range = nest.nest.folds[number as usize].accumulators.clone();
-        nest.nest.folds[number as usize].next = next;
-        nest.scope = 0;
-        range
-            .enumerate()
-            .map(|(index, accumulator)| {
-                let scalar = nest.nest.accumulators[accumulator as usize];
-                nest.add(Node::Folded(number, index as u32), scalar)
-            })
-            .collect()
-    }
-
-    fn reduced(&mut self, op: &'a Op, dimensions: &[i64], result: usize, index: &[NodeId]) -> Result<NodeId> {
-        let count = op.results.len();
-        let [body] = &op.regions[..] else { return refused("a reduction without its region") };
-        let shape = self.shape(op.operands[0])?;
-        let sizes: Vec<usize> = dimensions.iter().map(|&each| shape[at(&[each], 0)]).collect();
-        let mut inits = Vec::with_capacity(count);
-        for &init in &op.operands[count..] {
-            inits.push(self.element(init, &[])?);
-        }
-        let mut scalars = op.results.iter().map(|&result| self.scalar(result)).collect::<Result<Vec<Scalar>>>()?;
-        // Sums of floats are kept in f64: their error does not grow with their number.
-        let wide = count == 1 && is_sum(body) && matches!(scalars[0], Scalar::F32 | Scalar::F16 | Scalar::BF16);
-        let narrow = scalars[0];
-        if wide {
-            scalars[0] = Scalar::F64;
-            inits[0] = self.nest().add(Node::Unary(Unary::Convert, inits[0]), Scalar::F64);
-        }
-        let places = self.fold(&sizes, &scalars, inits)?;
-        let mut rest = index.iter();
-        let mut inner = Vec::with_capacity(shape.len());
-        for dimension in 0..shape.len() {
-            match position(dimensions, dimension) {
-                Some(place) => inner.push(places[place]),
-                None => inner.push(*rest.next().ok_or(Stop::Refused("a reduction of another rank".to_owned()))?),
-            }
-        }
-        let mut elements = Vec::with_capacity(count);
-        for &operand in &op.operands[..count] {
-            elements.push(self.element(operand, &inner)?);
-        }
-        let next = if wide {
-            let element = self.nest().add(Node::Unary(Unary::Convert, elements[0]), Scalar::F64);
-            let sum = self.accumulator(0);
-            vec![self.nest().add(Node::Binary(Binary::Add, sum, element), Scalar::F64)]
-        } else {
-            let accumulators: Vec<NodeId> = (0..count).map(|number| self.accumulator(number)).collect();
-            self.scalars(body, accumulators.into_iter().chain(elements))?
-        };
-        let results = self.folded(next);
-        if wide {
-            let double = results[0];
-            if narrow == Scalar::F32 {
-                return Ok(self.nest().add(Node::Unary(Unary::Convert, double), narrow));
-            }
-            let single = self.nest().add(Node::Unary(Unary::Convert, double), Scalar::F32);
-            return Ok(self.nest().add(Node::Unary(Unary::Convert, single), narrow));
-        }
-        Ok(results[result])
-    }
-
-    /// The results of a region of scalars, for these arguments.
-    fn scalars(&mut self, body: &'a Block, arguments: impl Iterator<Item = NodeId>) -> Result<Vec<NodeId>> {
-        for (&argument, node) in body.arguments.iter().zip(arguments) {
-            self.places.insert(argument, Where::Node(node));
-        }
-        for op in &body.ops {
-            self.check(op)?;
-            if !is_inlined(&op.kind) {
-                return refused(format!("{} in the region of a reduction", op.kind.name()));
-            }
-            for (index, &result) in op.results.iter().enumerate() {
-                self.places.insert(result, Where::Virtual(op, index));
-            }
-        }
-        body.results.iter().map(|&result| self.element(result, &[])).collect()
-    }
-
-    fn product(&mut self, op: &'a Op, dot: &DotGeneral, index: &[NodeId]) -> Result<NodeId> {
-        let (lhs, rhs) = (op.operands[0], op.operands[1]);
-        let (left, right, scalar) = (self.scalar(lhs)?, self.scalar(rhs)?, self.scalar(op.results[0])?);
-        let plain = left == right && left == scalar && matches!(scalar, Scalar::F32 | Scalar::F64 | Scalar::I32);
-        if !plain || dot.algorithm.is_some() {
-            return refused("a product of these types");
-        }
-        let (left_shape, right_shape) = (self.shape(lhs)?, self.shape(rhs)?);
-        let sizes: Vec<usize> = dot.lhs_contracting_dimensions.iter().map(|&each| left_shape[at(&[each], 0)]).collect();
-        let sum = if scalar == Scalar::F32 { Scalar::F64 } else { scalar };
-        let zero = self.constant(sum, Value::from_f64(sum, 0.0));
-        let places = self.fold(&sizes, &[sum], vec![zero])?;
-        // Batches first, then what is left of either side.
-        let batches = dot.lhs_batching_dimensions.len();
-        let mut next = batches;
-        let mut side = |shape: &[usize], batching: &[i64], contracting: &[i64]| -> Vec<NodeId> {
-            (0..shape.len())
-                .map(|dimension| match (position(batching, dimension), position(contracting, dimension)) {
-                    (Some(place), _) => index[place],
-                    (_, Some(place)) => places[place],
-                    _ => {
-                        next += 1;
-                        index[next - 1]
-                    }
-                })
-                .collect()
-        };
-        let left_index = side(&left_shape, &dot.lhs_batching_dimensions, &dot.lhs_contracting_dimensions);
-        let right_index = side(&right_shape, &dot.rhs_batching_dimensions, &dot.rhs_contracting_dimensions);
-        let (a, b) = (self.element(lhs, &left_index)?, self.element(rhs, &right_index)?);
-        let nest = self.nest();
-        let (a, b) = if sum == scalar {
-            (a, b)
-        } else {
-            (nest.add(Node::Unary(Unary::Convert, a), sum), nest.add(Node::Unary(Unary::Convert, b), sum))
-        };
-        let product = nest.add(Node::Binary(Binary::Multiply, a, b), sum);
-        let so_far = self.accumulator(0);
-        let next = self.nest().add(Node::Binary(Binary::Add, so_far, product), sum);
-        let result = self.folded(vec![next])[0];
-        Ok(if sum == scalar { result } else { self.nest().add(Node::Unary(Unary::Convert, result), scalar) })
-    }
-}
-
-/// Whether a region adds its two arguments, and nothing else.
-fn is_sum(body: &Block) -> bool {
-    let ([op], [a, b]) = (&body.ops[..], &body.arguments[..]) else { return false };
-    let adds = op.kind == OpKind::Binary(crate::program::Binary::Add) && op.results == body.results;
-    adds && (op.operands == [*a, *b] || op.operands == [*b, *a])
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use super::classes;
 use super::uses::Uses;
@@ -138,9 +139,13 @@ impl<'a> Lowering<'a> {
         (self.kernel.buffers.len() - 1) as BufferId
     }
 
-    /// A buffer of the arena.
+    /// A buffer of the arena for a value.
     pub(super) fn scratch(&mut self, value: ValueId) -> Result<BufferId> {
-        let (scalar, elements) = (self.scalar(value)?, self.tensor(value)?.elements());
+        self.room(self.scalar(value)?, self.tensor(value)?.elements())
+    }
+
+    /// A buffer of the arena.
+    pub(super) fn room(&mut self, scalar: Scalar, elements: usize) -> Result<BufferId> {
         let start = self.kernel.arena;
         let bytes = elements.saturating_mul(scalar.bytes());
         self.kernel.arena = start.saturating_add(bytes.next_multiple_of(64).max(64));
@@ -159,6 +164,22 @@ impl<'a> Lowering<'a> {
             self.bring(result, output)?;
         }
         Ok(())
+    }
+
+    /// Begins a nest of its own; the places of its loops, of which some are ordered.
+    pub(super) fn begin(&mut self, sizes: &[usize], ordered: Range<u32>) -> Vec<NodeId> {
+        self.close();
+        let mut builder = NestBuilder::new(sizes);
+        builder.nest.ordered = ordered;
+        let index = (0..sizes.len() as u32).map(|dimension| builder.add(Node::Index(dimension), Scalar::I64)).collect();
+        self.open = Some(Open { builder, sizes: sizes.to_vec(), ..Open::default() });
+        index
+    }
+
+    /// Ends that nest.
+    pub(super) fn end(&mut self, stores: Vec<Store>) {
+        self.nest().nest.stores.extend(stores);
+        self.close();
     }
 
     /// Ends the nest that is being built.
@@ -192,6 +213,19 @@ impl<'a> Lowering<'a> {
             OpKind::While => return self.lower_while(op),
             OpKind::If | OpKind::Case => return self.lower_case(op),
             OpKind::DynamicUpdateSlice => return self.update_slice(op),
+            OpKind::Scatter(scatter) => return self.scatter(op, scatter),
+            OpKind::Sort { dimension, .. } => return self.sort(op, *dimension),
+            OpKind::CustomCall(call) => match call.call_target_name.as_str() {
+                "mhlo.topk" => return self.top_k(op),
+                "ApproxTopK" | "stablehlo.dynamic_approx_top_k" => return self.approximate_top_k(op, call),
+                _ => {}
+            },
+            OpKind::SelectAndScatter(attributes) => return self.select_and_scatter(op, attributes),
+            OpKind::ReduceWindow(attributes) => {
+                if let Some(direction) = self.cumulative(op, attributes)? {
+                    return self.scan(op, direction);
+                }
+            }
             OpKind::OptimizationBarrier => {
                 for (&operand, &result) in op.operands.iter().zip(&op.results) {
                     let buffer = self.made(operand)?;

@@ -5,10 +5,16 @@
 //! goes into reductions become one loop nest. Nests over the same dimensions that follow each other are one as well.
 #![forbid(unsafe_code)]
 
+mod bits;
 mod classes;
 mod control;
 mod elements;
 mod lowering;
+mod reductions;
+mod regions;
+mod scan;
+mod scatter;
+mod sort;
 mod trips;
 mod uses;
 

@@ -49,6 +49,11 @@ impl<'a> Uses<'a> {
         self.by.get(&value).map_or(0, Vec::len)
     }
 
+    /// Whether a single op, of the block that defines the value, uses it, and uses it once.
+    pub fn is_last(&self, value: ValueId) -> bool {
+        matches!(self.by.get(&value).map(Vec::as_slice), Some([Use::Op(_)]))
+    }
+
     /// How many elements of a value are computed in all if each use computes those that it takes.
     pub fn evaluations(&self, value: ValueId) -> usize {
         let elements = |value: &ValueId| self.function.tensor(*value).map_or(usize::MAX, |ty| ty.elements());
@@ -60,10 +65,30 @@ impl<'a> Uses<'a> {
                 // Each element of a reduction's operand is taken once; its initial values for each result.
                 OpKind::Reduce { .. } if op.operands[..op.operands.len() / 2].contains(&value) => elements(&value),
                 OpKind::Reduce { .. } => usize::MAX,
+                OpKind::Scatter(scatter) => self.of_scatter(op, scatter, value),
+                OpKind::ReduceWindow(window) => {
+                    // Each element as often as windows hold it, or once if the form is cumulative.
+                    let volume = window.window_dimensions.iter().product::<i64>();
+                    if volume == 1 { elements(&value) } else { usize::MAX }
+                }
                 kind if is_inlined(kind) => op.results.first().map_or(usize::MAX, elements),
                 _ => usize::MAX,
             });
         }
         total
+    }
+
+    /// Operands and updates are taken once for each element, indices for each element of a window.
+    fn of_scatter(&self, op: &Op, scatter: &crate::program::Scatter, value: ValueId) -> usize {
+        let count = op.results.len();
+        let elements = |value: ValueId| self.function.tensor(value).map_or(usize::MAX, |ty| ty.elements());
+        let mut uses = op.operands.iter().enumerate().filter(|(_, operand)| **operand == value);
+        let (Some((index, _)), None) = (uses.next(), uses.next()) else { return usize::MAX };
+        if index != count {
+            return elements(value);
+        }
+        let Some(updates) = self.function.tensor(op.operands[count + 1]) else { return usize::MAX };
+        let sizes = scatter.update_window_dims.iter().map(|&dimension| updates.shape[dimension as usize] as usize);
+        elements(value).saturating_mul(sizes.product())
     }
 }

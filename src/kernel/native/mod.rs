@@ -4,9 +4,12 @@
 mod edges;
 mod emit;
 mod functions;
+mod nest;
+mod sort;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
