@@ -8,8 +8,11 @@ mod affine;
 pub mod build;
 pub mod cost;
 pub mod estimate;
+pub mod interpret;
 mod ir;
 pub mod native;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use ir::{Buffer, BufferId, Fold, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store};
