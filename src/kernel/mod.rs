@@ -9,4 +9,6 @@ pub mod cost;
 mod ir;
 pub mod native;
 
-pub use ir::{Buffer, BufferId, Fold, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store};
+pub use ir::{
+    Buffer, BufferId, Call, Fold, HostFunction, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store,
+};

@@ -27,7 +27,7 @@ pub fn compile(
     capabilities: &'static Capabilities,
     place: Place,
 ) -> Result<Plan, LowerError> {
-    if let Some(lowered) = native::program(function, place, capabilities) {
+    if let Some(lowered) = native::program(program, function, place, capabilities) {
         return whole(function, lowered);
     }
     let (plan, captures) =
@@ -37,7 +37,11 @@ pub fn compile(
 }
 
 /// Compiles a region of an op; `scalar`: as a [scalar region](Context::scalar_region). For the rest see [`compile_block`].
-fn compile_region(context: &Context<'_>, block: &Block, scalar: bool) -> Result<(Plan, Vec<ValueId>), LowerError> {
+pub(super) fn compile_region(
+    context: &Context<'_>,
+    block: &Block,
+    scalar: bool,
+) -> Result<(Plan, Vec<ValueId>), LowerError> {
     let backend = (context.capabilities, context.place);
     compile_block(context.program, context.function, block, context.constants, backend, scalar)
 }

@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 
+use super::callees::Callees;
 use super::context::{Context, Lowered};
 use super::storage::{shape_i32, storage};
 use crate::kernel::build::{self, Built};
 use crate::kernel::native::Code;
 use crate::mlx::{self, Array, Arrays, Backend, Capabilities, Dtype, Stream};
 use crate::plan::stop_flag;
-use crate::program::{Block, Function, Op, OpKind, ValueId};
+use crate::program::{Block, Function, Op, OpKind, Program, ValueId};
 
 /// Native code with the shapes and dtypes of its results.
 struct Native {
@@ -43,7 +44,7 @@ impl Native {
         let mut outputs: Vec<&mut [u8]> = written.iter_mut().map(Vec::as_mut_slice).collect();
         let own = stop_flag();
         let flag = own.as_deref().unwrap_or(mlx::shutdown::flag());
-        self.code.run(&read, &mut outputs, flag).map_err(|_| mlx::Error::new("the program was interrupted"))?;
+        self.code.run(&read, &mut outputs, flag).map_err(|halt| mlx::Error::new(halt.to_string()))?;
         written
             .iter()
             .zip(&self.outputs)
@@ -86,7 +87,8 @@ pub(super) fn lower_loop(context: &mut Context<'_>, op: &Op) -> Option<Lowered> 
         .into_iter()
         .filter_map(|value| Some(Op { results: vec![value], ..constant(context.constant(value)?.clone(), op) }))
         .collect();
-    let built = match build::operation(context.function, op, &constants, &others) {
+    let callees = Callees::new(context.program, context.function);
+    let built = match build::operation(context.function, op, &constants, &others, &|op| callees.of(op)) {
         Ok(built) => built,
         Err(why) => {
             tracing::debug!("{} stays with mlx: {why}", op.kind.full_name());
@@ -116,6 +118,7 @@ fn constant(literal: crate::program::Literal, op: &Op) -> Op {
 
 /// A whole program with loops as native code; None where it is lowered op by op.
 pub(super) fn program(
+    program: &Program,
     function: &Function,
     place: crate::kernel::cost::Place,
     capabilities: &Capabilities,
@@ -124,7 +127,8 @@ pub(super) fn program(
     if !loops || function.body.ops.len() < 2 {
         return None;
     }
-    let built = match build::program(function) {
+    let callees = Callees::new(program, function);
+    let built = match build::program(function, &|op| callees.of(op)) {
         Ok(built) => built,
         Err(why) => {
             tracing::debug!("@{} stays with mlx: {why}", function.name);

@@ -122,7 +122,8 @@ def test_value(run, monkeypatch, tmp_path):
     assert not problems, "\n".join(problems)
     if PLATFORM == "mps":
         plans = [path.read_text() for path in tmp_path.glob("*plan*")]
-        assert plans and all("native." in plan for plan in plans), plans
+        others = [plan for plan in plans if "native." not in plan]
+        assert plans and not others, "\n".join(others)
 
 
 def test_what_loops_only_read_is_not_updated_in_place(monkeypatch):
