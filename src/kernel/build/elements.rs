@@ -30,6 +30,7 @@ impl<'a> Lowering<'a> {
             kind if is_zero(kind) => Ok(()),
             OpKind::UniformQuantize | OpKind::UniformDequantize => refused(format!("{} is not there", op.kind.name())),
             OpKind::DotGeneral(dot) => self.product_types(op, dot).map(|_| ()),
+            OpKind::Convolution(attributes) => self.convolution_sum(op, attributes).map(|_| ()),
             OpKind::BitcastConvert => self.check_bits(op.operands[0], op.results[0]),
             OpKind::CustomCall(call) => match call.call_target_name.as_str() {
                 "mps.threefry2x32" => Ok(()),
@@ -208,6 +209,7 @@ impl<'a> Lowering<'a> {
             OpKind::Gather(gather) => self.gathered(op, gather, index),
             OpKind::Reduce { dimensions } => self.reduced(op, dimensions, result, index),
             OpKind::ReduceWindow(attributes) => self.windowed(op, attributes, result, index),
+            OpKind::Convolution(attributes) => self.convolved(op, attributes, index),
             OpKind::Map { .. } => {
                 let [body] = &op.regions[..] else { return refused("a map without its region") };
                 let arguments =

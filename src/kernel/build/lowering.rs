@@ -221,6 +221,9 @@ impl<'a> Lowering<'a> {
             }
             return Ok(());
         }
+        if op.results.is_empty() {
+            return Ok(());
+        }
         match &op.kind {
             OpKind::While => return self.lower_while(op),
             OpKind::If | OpKind::Case => return self.lower_case(op),

@@ -9,6 +9,7 @@ mod bits;
 mod calls;
 mod classes;
 mod control;
+mod convolution;
 mod elements;
 mod lowering;
 mod random;

@@ -273,23 +273,31 @@ impl<'a> Lowering<'a> {
         });
         let result = self.folded(vec![next])[0];
         let to = self.tensor(op.results[0])?.element;
-        Ok(self.term(&[result], |terms| {
+        Ok(self.of_sum(result, product, to))
+    }
+
+    /// A sum of products of a type, as an element of another.
+    pub(super) fn of_sum(&mut self, sum: NodeId, product: ElementType, to: ElementType) -> NodeId {
+        self.term(&[sum], |terms| {
             let Some(narrow) = Scalar::of(product) else { return terms[0].clone() };
             // f64 becomes a half by way of f32.
             let single = if narrow.is_half() { terms[0].cast(Scalar::F32) } else { terms[0].clone() };
             convert(&wrap(single.cast(narrow), product), product, to)
-        }))
+        })
     }
 
     /// The type of a product's elements, and that in which they are added. Where the result's type cannot hold it (floats to
     /// integers, complex to real numbers) XLA multiplies in the operands' type, and converts.
     pub(super) fn product_types(&self, op: &Op, dot: &DotGeneral) -> Result<(ElementType, Scalar)> {
         let [lhs, rhs, result] = [op.operands[0], op.operands[1], op.results[0]];
-        let [lhs, rhs, to] = [self.tensor(lhs)?.element, self.tensor(rhs)?.element, self.tensor(result)?.element];
-        let all = [lhs, rhs, to];
-        if dot.algorithm.is_some()
-            || all.iter().any(|element| element.is_small_float() || *element == ElementType::Bool)
-        {
+        let all = [self.tensor(lhs)?.element, self.tensor(rhs)?.element, self.tensor(result)?.element];
+        if dot.algorithm.is_some() { refused("a product by an algorithm") } else { self.product_types_of(all) }
+    }
+
+    /// The same for operands and a result of these types.
+    pub(super) fn product_types_of(&self, all: [ElementType; 3]) -> Result<(ElementType, Scalar)> {
+        let [lhs, rhs, to] = all;
+        if all.iter().any(|element| element.is_small_float() || *element == ElementType::Bool) {
             return refused("a product of these types");
         }
         let complex = lhs.is_complex() || rhs.is_complex();

@@ -83,10 +83,10 @@ pub(super) struct Function<'a, 'b> {
 }
 
 /// What a nest has computed so far.
-pub(super) struct Values {
-    pub(super) indices: Vec<Option<Value>>,
-    pub(super) accumulators: Vec<Option<Number>>,
-    pub(super) steps: Vec<Option<Number>>,
+struct Values {
+    indices: Vec<Option<Value>>,
+    accumulators: Vec<Option<Number>>,
+    steps: Vec<Option<Number>>,
 }
 
 impl<'b> Function<'_, 'b> {
@@ -171,7 +171,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// The address of an element.
-    pub(super) fn address(&mut self, buffer: BufferId, at: Value) -> Value {
+    fn address(&mut self, buffer: BufferId, at: Value) -> Value {
         let size = self.kernel.buffers[buffer as usize].scalar.bytes();
         let offset = self.builder.ins().ishl_imm_u(at, size.trailing_zeros() as i64);
         self.builder.ins().iadd(self.bases[buffer as usize], offset)
@@ -207,7 +207,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Begins a loop of so many turns, at least one, which carries values.
-    pub(super) fn begin(&mut self, turns: usize, carried: &[Value]) -> Loop {
+    fn begin(&mut self, turns: usize, carried: &[Value]) -> Loop {
         if turns == 1 {
             let index = self.builder.ins().iconst(types::I64, 0);
             return Loop { turns, index, body: None, carried: carried.to_vec() };
@@ -227,7 +227,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Ends a loop; what it carries after the last turn.
-    pub(super) fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
+    fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
         let Some(body) = body else { return carried.to_vec() };
         let after = self.builder.create_block();
         let next = self.builder.ins().iadd_imm_s(index, 1);
@@ -247,7 +247,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Emits the steps of a scope.
-    pub(super) fn steps(&mut self, nest: &Nest, scope: u32, values: &mut Values) -> Result<(), String> {
+    fn steps(&mut self, nest: &Nest, scope: u32, values: &mut Values) -> Result<(), String> {
         for (id, step) in nest.steps.iter().enumerate().filter(|(_, step)| step.scope == scope) {
             let of = |id: u32| nest.steps[id as usize].scalar;
             let number = match step.node {
@@ -328,15 +328,15 @@ impl<'b> Function<'_, 'b> {
     }
 }
 
-pub(super) struct Loop {
+struct Loop {
     turns: usize,
-    pub(super) index: Value,
+    index: Value,
     /// None: there is one turn only.
     body: Option<Block>,
     carried: Vec<Value>,
 }
 
-pub(super) fn need(values: &Values, id: u32) -> Result<Number, String> {
+fn need(values: &Values, id: u32) -> Result<Number, String> {
     values.steps[id as usize].ok_or_else(|| format!("step {id} is not there yet"))
 }
 

@@ -3,6 +3,8 @@
 mod call;
 mod emit;
 mod functions;
+#[cfg(test)]
+mod op_tests;
 mod sort;
 mod steps;
 #[cfg(test)]

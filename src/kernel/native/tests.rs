@@ -23,12 +23,12 @@ fn both(mut builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) -> (Vec<V
     (written, through_mlx)
 }
 
-fn same(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
+pub(super) fn same(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
     let (native, mlx) = both(builder, results, inputs);
     assert_eq!(native, mlx);
 }
 
-fn near(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
+pub(super) fn near(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
     let (native, mlx) = both(builder, results, inputs);
     for (native, mlx) in native.iter().zip(&mlx) {
         for (a, b) in f32s(native).into_iter().zip(f32s(mlx)) {
@@ -37,11 +37,11 @@ fn near(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
     }
 }
 
-fn numbers(count: usize) -> Vec<u8> {
+pub(super) fn numbers(count: usize) -> Vec<u8> {
     bytes(&(0..count).map(|index| (index as f32 * 0.37).sin() * 3.0).collect::<Vec<f32>>())
 }
 
-fn literal(element: ElementType, shape: &[i64], data: Vec<u8>) -> OpKind {
+pub(super) fn literal(element: ElementType, shape: &[i64], data: Vec<u8>) -> OpKind {
     let splat = data.len() == element.bytes();
     OpKind::Constant(Literal { ty: TensorType::new(element, shape), data, splat })
 }
