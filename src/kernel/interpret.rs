@@ -90,6 +90,7 @@ impl Memory<'_> {
             match statement {
                 Statement::Nest(nest) => self.nest(nest),
                 Statement::Sort(sort) => self.sort(sort),
+                Statement::Call(call) => panic!("a call of {}", call.name),
                 Statement::Copy { from, to } => {
                     for at in 0..self.kernel.buffers[*from as usize].elements as i64 {
                         let value = self.load(*from, at);
