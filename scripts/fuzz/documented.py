@@ -8,8 +8,11 @@ element that is finite in none of those runs must not be finite in the result ei
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -18,7 +21,7 @@ ROWS = {
     "range": "sum, product, Fourier transform or solution of which a partial result leaves the range of its type",
     "complex": "complex product, quotient or power of which one term overflows",
     "complex sums": "complex convolution or product of matrices with infinities or NaN",
-    "groups": "convolution with infinities or NaN in the kernel",
+    "groups, zeros of padding on GPUs": "convolution with infinities or NaN in the kernel",
     "cholesky": "`cholesky` of complex matrices with infinities or NaN",
     "zeros": "sign of a sum of products that are zeros",
     "nan": "sign of a NaN",
@@ -45,6 +48,12 @@ def magnitude(x: Any, otherwise: float) -> Any:
     return sum(jnp.where(jnp.isfinite(part), jnp.abs(part), otherwise) for part in parts)
 
 
+@functools.cache
+def is_gpu() -> bool:
+    """Whether the platform under test is a GPU's."""
+    return jax.devices(os.environ["JAX_MPS_TEST_PLATFORM"])[0].device_kind != "MLX CPU"
+
+
 def overflows(size: Any) -> Any:
     return ~(size < 0.5 * float(jnp.finfo(size.dtype).max))
 
@@ -61,7 +70,10 @@ def contraction(name: str, parameters: dict[str, Any], x: Any, y: Any) -> Any:
     return lax.conv_general_dilated(x, y, **{key: parameters[key] for key in (*names, "batch_group_count")})
 
 
-def of_contraction(name: str, parameters: dict[str, Any], x: Any, y: Any) -> Any:
+def of_contraction(name: str, parameters: dict[str, Any], x: Any, y: Any, wide: Any) -> Any:
+    """``wide``: the type of the sums; that of the operands may be narrower."""
+    if not is_complex(x) and not is_complex(y):
+        x, y = x.astype(wide), y.astype(wide)
     finite = [jnp.isfinite(operand) for operand in (x, y)]
     sizes = [magnitude(operand, 0.0) for operand in (x, y)]
     free = overflows(contraction(name, parameters, *sizes))  # range
@@ -73,6 +85,8 @@ def of_contraction(name: str, parameters: dict[str, Any], x: Any, y: Any) -> Any
         mask |= contraction(name, parameters, ones[0], reached[1]) > 0
         if name != "dot_general":
             free |= ~jnp.all(finite[1])  # times zeros of padding
+    elif name != "dot_general" and is_gpu() and x.dtype != np.float64:
+        free |= ~jnp.all(finite[1])  # zeros of padding on GPUs
     if parameters.get("batch_group_count", 1) > 1:
         free |= ~(jnp.all(finite[0]) & jnp.all(finite[1]))  # groups
     elif parameters.get("feature_group_count", 1) > 1 and x.dtype == np.float64:
@@ -119,10 +133,12 @@ def reached(name: str, parameters: dict[str, Any], values: list[Any], result: An
     """Which elements of the first result a documented difference reaches: 2 or true where it may make anything of them, 1 where
     it chooses what is NaN and what infinite. None for none."""
     floats = [value for value in values if jnp.issubdtype(getattr(value, "dtype", np.int32), jnp.inexact)]
-    if not floats or not all(map(is_wide, floats)) or 0 in result.shape or any(value.size == 0 for value in values):
+    if not floats or 0 in result.shape or any(value.size == 0 for value in values):
         return None
-    if name in ("dot_general", "conv_general_dilated"):
-        return of_contraction(name, parameters, *values)
+    if name in ("dot_general", "conv_general_dilated") and len(floats) == 2 and is_wide(result):
+        return of_contraction(name, parameters, *values, result.dtype)
+    if not all(map(is_wide, floats)):
+        return None
     if name in ("reduce_sum", "cumsum", "reduce_window_sum"):
         size = bind(magnitude(values[0], 0.0).astype(values[0].dtype))
         return overflows(lax.real(size) if is_complex(size) else size)

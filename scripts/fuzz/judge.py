@@ -120,17 +120,17 @@ def judge(program: Program, fault: str | None = None, phase: Callable[[str], Non
 @contextlib.contextmanager
 def surroundings(program: Program) -> Iterator[None]:
     """Settings of JAX and of the plugin that a program runs with."""
-    before = os.environ.pop("JAX_MPS_HOST", None)
+    before = os.environ.pop("JAX_MPS_PLACE", None)
     if not program.host:
-        os.environ["JAX_MPS_HOST"] = "off"
+        os.environ["JAX_MPS_PLACE"] = "device"
     try:
         with jax.enable_x64(program.x64), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        os.environ.pop("JAX_MPS_HOST", None)
+        os.environ.pop("JAX_MPS_PLACE", None)
         if before is not None:
-            os.environ["JAX_MPS_HOST"] = before
+            os.environ["JAX_MPS_PLACE"] = before
 
 
 class Faulty:

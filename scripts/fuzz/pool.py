@@ -13,6 +13,10 @@ from typing import Any
 FINDINGS = ("value", "type", "error", "accepted", "crash", "hang")
 """The outcomes that say that something is wrong."""
 START_SECONDS = 180
+REFERENCE = ("noise", "alternatives", "documented")
+"""Phases in which only XLA:CPU works."""
+PATIENCE = 5
+"""How many times as long these may take: XLA's compiler is slow on programs with noise in them."""
 LIFE = 2000
 """Programs after which a worker is replaced."""
 
@@ -67,7 +71,7 @@ class Worker:
         try:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-            while (answer := self._next(self.seconds)) and "phase" in answer:
+            while (answer := self._next(self.seconds * (PATIENCE if phase in REFERENCE else 1))) and "phase" in answer:
                 phase = answer["phase"]
         except queue.Empty:
             self.stop()

@@ -179,7 +179,7 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "mps,cpu")
 SETTINGS = {settings}
 if not SETTINGS["host"]:
-    os.environ["JAX_MPS_HOST"] = "off"
+    os.environ["JAX_MPS_PLACE"] = "device"
 
 import jax
 import jax.numpy as jnp

@@ -4,10 +4,13 @@
 //! [`build`] makes one kernel of a whole program, or of a loop with all in it; [`native`] makes it machine code of the
 //! host. What a kernel cannot hold it refuses, and MLX computes it.
 
+mod affine;
 pub mod build;
 pub mod cost;
+pub mod estimate;
 mod ir;
 pub mod native;
+mod schedule;
 
 pub use ir::{
     Buffer, BufferId, Call, Fold, HostFunction, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store,

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::context::{Context, Lowered};
 use super::error::LowerError;
-use super::native;
+use super::native::{self, Native, Whole};
 use super::shape::{empty, literal_array};
 use super::storage::{shape_i32, storage};
 use super::table::{REFUSED, row};
@@ -16,6 +16,14 @@ use crate::kernel::cost::Place;
 use crate::mlx::{Capabilities, Dtype};
 use crate::plan::{Origin, Placement, Plan, Slot, Step};
 use crate::program::{Block, CompileError, Function, Literal, Op, OpKind, Program, Type, ValueId};
+
+/// A compiled program.
+pub struct Compiled {
+    /// What runs.
+    pub plan: Plan,
+    /// The same as native code, where that is what the plan runs.
+    pub native: Option<Arc<Native>>,
+}
 
 /// Compiles the entry function for a backend.
 ///
@@ -26,14 +34,19 @@ pub fn compile(
     function: &Function,
     capabilities: &'static Capabilities,
     place: Place,
-) -> Result<Plan, LowerError> {
-    if let Some(lowered) = native::program(program, function, place, capabilities) {
-        return whole(function, lowered);
-    }
-    let (plan, captures) =
-        compile_block(program, function, &function.body, &HashMap::new(), (capabilities, place), false)?;
-    debug_assert!(captures.is_empty(), "a verified function captures nothing");
-    Ok(plan)
+) -> Result<Compiled, LowerError> {
+    let (native, reason) = native::program(program, function, place, capabilities);
+    let (mut plan, native) = match native {
+        Some(Whole { native, lowered }) => (whole(function, lowered)?, Some(native)),
+        None => {
+            let backend = (capabilities, place);
+            let (plan, captures) = compile_block(program, function, &function.body, &HashMap::new(), backend, false)?;
+            debug_assert!(captures.is_empty(), "a verified function captures nothing");
+            (plan, None)
+        }
+    };
+    plan.note = reason;
+    Ok(Compiled { plan, native })
 }
 
 /// Compiles a region of an op; `scalar`: as a [scalar region](Context::scalar_region). For the rest see [`compile_block`].
@@ -71,6 +84,7 @@ fn whole(function: &Function, lowered: Lowered) -> Result<Plan, LowerError> {
         nested: lowered.nested,
         blocking: lowered.blocking,
         is_view: false,
+        note: None,
     };
     let slots = first + results.len() as Slot;
     let mut plan = Plan { slots, arguments, steps: vec![step], results, ..Plan::default() };
@@ -180,6 +194,7 @@ impl Builder<'_> {
             captures: Vec::new(),
             capabilities: self.capabilities,
             place: self.place,
+            note: None,
             scalar: self.scalar,
             compile_region,
         };
@@ -209,7 +224,7 @@ impl Builder<'_> {
         }
         let on_host = context.is_for_the_host(op);
         let lowered = (row.lower)(&mut context, op)?;
-        let captures = context.captures;
+        let (captures, note) = (context.captures, context.note);
         let mut inputs = SmallVec::new();
         for &operand in op.operands.iter().chain(&captures) {
             inputs.push(self.slot(operand)?);
@@ -233,6 +248,7 @@ impl Builder<'_> {
             nested: lowered.nested,
             blocking: lowered.blocking,
             is_view: op.kind.is_view(),
+            note,
         });
         Ok(())
     }

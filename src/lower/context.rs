@@ -116,6 +116,8 @@ pub struct Context<'a> {
     pub capabilities: &'static Capabilities,
     /// Who says where loops run.
     pub(super) place: Place,
+    /// Why the op runs where it does, for dumps.
+    pub(super) note: Option<String>,
     /// Whether the op stands in a region that runs on batches (see [`Context::scalar_region`]).
     pub(super) scalar: bool,
     pub(super) compile_region: CompileRegion,

@@ -1,6 +1,7 @@
 //! dot_general and its deprecated form dot.
 #![forbid(unsafe_code)]
 
+mod long;
 pub(super) mod product;
 
 use self::product::{Extent, MatrixProduct, swap_last};

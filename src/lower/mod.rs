@@ -47,9 +47,10 @@ mod table;
 pub mod testing;
 mod top_k;
 
-pub use compile::compile;
+pub use compile::{Compiled, compile};
 pub use context::{Context, Lowered, Region, Row};
 pub use error::LowerError;
+pub use native::Native;
 pub use shape::literal_array;
 pub use storage::{array_from_host, shape_i32, storage, token_array};
 pub use table::{REFUSED, TABLE};

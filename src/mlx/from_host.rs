@@ -7,9 +7,11 @@ use std::slice;
 use std::sync::mpsc::{SendError, Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use smallvec::SmallVec;
+
 use super::array::{Array, Dtype};
 use super::error::{self, Error, Result};
-use super::{Backend, autorelease_pool, memory};
+use super::{Arrays, Backend, autorelease_pool, memory};
 
 /// Elements of the host that become an array's.
 ///
@@ -132,13 +134,7 @@ impl Array {
         error::install_handler();
         let length = bytes.length();
         check_length(length, shape, dtype)?;
-        let array = Array::unwritten(shape, dtype).or_else(|error| {
-            if !error.is_out_of_memory() {
-                return Err(error);
-            }
-            memory::clear_cache()?;
-            Array::unwritten(shape, dtype)
-        })?;
+        let array = Array::allocated(shape, dtype)?;
         if length > 0 {
             let data = array.data()?.cast_mut();
             // SAFETY: fresh memory of that many bytes which nobody else knows of; it outlives the slices. The second one
@@ -161,6 +157,49 @@ impl Array {
                 *raw = made;
                 c_int::from(failed)
             }
+        })
+    }
+
+    /// Arrays of these shapes and dtypes whose elements a function of the host writes in place. All are zero before.
+    ///
+    /// # Errors
+    /// What the function says; when memory is short.
+    pub(crate) fn written<E: From<Error>>(
+        forms: &[(Vec<i32>, Dtype)],
+        write: impl FnOnce(&mut [&mut [u8]]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Arrays, E> {
+        error::install_handler();
+        let mut arrays = Arrays::with_capacity(forms.len());
+        for (shape, dtype) in forms {
+            arrays.push(Array::allocated(shape, *dtype)?);
+        }
+        let mut elements = SmallVec::<[&mut [u8]; 4]>::with_capacity(forms.len());
+        for array in &arrays {
+            let length = array.bytes();
+            if length == 0 {
+                elements.push(&mut []);
+                continue;
+            }
+            let data = array.data()?.cast_mut();
+            // SAFETY: fresh memory of that many bytes which nobody else knows of; it outlives the slices. A slice may not
+            // refer to memory that was never written.
+            elements.push(unsafe {
+                data.write_bytes(0, length);
+                slice::from_raw_parts_mut(data, length)
+            });
+        }
+        write(&mut elements)?;
+        Ok(arrays)
+    }
+
+    /// An array whose elements are still to be written.
+    fn allocated(shape: &[i32], dtype: Dtype) -> Result<Array> {
+        Array::unwritten(shape, dtype).or_else(|error| {
+            if !error.is_out_of_memory() {
+                return Err(error);
+            }
+            memory::clear_cache()?;
+            Array::unwritten(shape, dtype)
         })
     }
 
@@ -215,6 +254,22 @@ mod tests {
         assert_eq!(Array::from_bytes(unaligned, &[2], Dtype::Int32).unwrap().as_bytes().unwrap(), unaligned);
         assert!(Array::from_bytes(&[0; 3], &[2], Dtype::Int16).is_err());
         assert_eq!(Array::from_bytes(&[], &[0, 4], Dtype::Int16).unwrap().size(), 0);
+    }
+
+    #[test]
+    fn several_arrays_are_written_at_once() {
+        let forms = [(vec![2], Dtype::Uint8), (vec![0, 3], Dtype::Float32), (vec![], Dtype::Uint16)];
+        let arrays = Array::written::<Error>(&forms, |elements| {
+            assert_eq!(elements.iter().map(|bytes| bytes.len()).collect::<Vec<_>>(), [2, 0, 2]);
+            elements[0].copy_from_slice(&[3, 4]);
+            elements[2][1] = 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((arrays[0].as_bytes().unwrap(), arrays[2].as_bytes().unwrap()), (&[3, 4][..], &[0, 1][..]));
+        assert_eq!((arrays[1].shape(), arrays[1].size()), (&[0, 3][..], 0));
+        let failed = Array::written(&forms, |_| Err(Error::new("no")));
+        assert_eq!(failed.unwrap_err().to_string(), "no");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::ptr;
 use pjrt_sys::PJRT_Error;
 
 use super::error;
+use super::float_environment::KeepsDenormals;
 use crate::runtime::{Code, Error, autorelease_pool, interpreter};
 
 pub(super) use super::handle::{Handle, Result, check, slice, text};
@@ -37,6 +38,7 @@ pub(super) unsafe fn guard<A>(
         unsafe { check(function, arguments, needed) }?;
         body(arguments)
     };
+    let _keeps_denormals = KeepsDenormals::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| autorelease_pool(run)));
     match outcome {
         Ok(Ok(())) => ptr::null_mut(),

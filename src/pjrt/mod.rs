@@ -29,6 +29,7 @@ mod executable;
 mod execute;
 mod execute_context;
 mod extensions;
+mod float_environment;
 mod from_host;
 mod handle;
 mod layout;

@@ -85,6 +85,7 @@ mod tests {
             nested: vec![],
             blocking: false,
             is_view: name == "stablehlo.broadcast_in_dim",
+            note: None,
         }
     }
 

@@ -61,6 +61,8 @@ pub struct Step {
     pub blocking: bool,
     /// Whether the results have no memory of their own (most of the time).
     pub is_view: bool,
+    /// Why it runs where it does, where that was a question.
+    pub note: Option<String>,
 }
 
 /// A compiled block.
@@ -76,6 +78,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Results' slots.
     pub results: Vec<Slot>,
+    /// Why it runs where it does, for dumps.
+    pub note: String,
 }
 
 impl Plan {
@@ -114,6 +118,9 @@ impl Step {
 
 impl Plan {
     fn print(&self, formatter: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+        if !self.note.is_empty() {
+            writeln!(formatter, "{:indent$}// {}", "", self.note)?;
+        }
         writeln!(formatter, "{:indent$}arguments {:?}", "", self.arguments)?;
         for (slot, array) in &self.constants {
             writeln!(formatter, "{:indent$}{slot} = constant {array:?}", "")?;
@@ -126,6 +133,9 @@ impl Plan {
                 "{:indent$}{outputs:?} = {}{place} {:?} free {:?} // {}",
                 "", step.origin.name, step.inputs, step.free, step.origin.location
             )?;
+            if let Some(note) = &step.note {
+                writeln!(formatter, "{:indent$}// {note}", "", indent = indent + 4)?;
+            }
             for plan in &step.nested {
                 plan.print(formatter, indent + 4)?;
             }

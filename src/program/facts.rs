@@ -1,7 +1,7 @@
 //! What is true of each op whatever it is given: the one place to ask, each fact an exhaustive match.
 #![forbid(unsafe_code)]
 
-use super::{Binary, CustomCall, DotGeneral, ElementType, Function, Op, OpKind, Unary, ValueId};
+use super::{Binary, CustomCall, DotGeneral, Function, Op, OpKind, Unary, ValueId};
 
 /// What an op does with elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,28 +166,6 @@ impl OpKind {
             | ShardingConstraint { .. }
             | Sharding { .. } => Class::Annotation,
             CustomCall(call) => call.class(),
-        }
-    }
-
-    /// Whether IEEE 754 or two's complement determines each bit of an elementwise op's result, signs of NaN left aside, for
-    /// operands of this type: whoever computes it gets the same.
-    pub fn is_exact(&self, element: ElementType) -> bool {
-        if self.class() != Class::Elementwise || element.is_complex() {
-            return matches!(self, OpKind::Select);
-        }
-        match self {
-            OpKind::Unary(Unary::Sqrt) => true,
-            OpKind::Unary(unary) => !unary.is_transcendental(),
-            OpKind::Binary(Binary::Power) => element.is_integer(),
-            OpKind::Binary(binary) => !binary.is_transcendental(),
-            OpKind::Compare { .. }
-            | OpKind::Select
-            | OpKind::Clamp
-            | OpKind::Convert
-            | OpKind::BitcastConvert
-            | OpKind::ReducePrecision { .. } => true,
-            // Custom calls, and what is not elementwise.
-            _ => false,
         }
     }
 

@@ -284,6 +284,14 @@ impl Buffer {
         }
     }
 
+    /// The array, if its elements are there already and the host may look at them in place.
+    pub(super) fn at_hand(&self) -> Option<Array> {
+        if self.is_deleted() || !self.completion.is_ready() || self.completion.error().is_some() {
+            return None;
+        }
+        self.lock().array.clone()
+    }
+
     fn gone(&self) -> Error {
         Error::new(Code::InvalidArgument, "buffer has been deleted or donated")
     }

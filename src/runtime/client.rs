@@ -10,7 +10,7 @@ use super::device::{Device, device_kind, memory_facts, platform_version};
 use super::error::{Code, Error};
 use super::executable::Executable;
 use super::layout::Layout;
-use super::settings::{self, host_is_allowed, unexpected, variable};
+use super::settings::{self, unexpected, variable};
 use super::{apart, capture, dump, fork, timeline};
 use crate::lower::storage;
 use crate::mlx::{self, Backend, BorrowedMemory, DeviceKind, HostBytes};
@@ -36,7 +36,6 @@ pub struct Client {
 /// INVALID_ARGUMENT for a bad value or a folder that cannot be written to; FAILED_PRECONDITION for what the backend does
 /// not do.
 fn check_settings(backend: Backend) -> Result<(), Error> {
-    host_is_allowed()?;
     settings::passes()?;
     settings::place()?;
     reader::check().map_err(|error| Error::new(Code::InvalidArgument, error.to_string()))?;

@@ -11,11 +11,10 @@ use super::capture::Trace;
 use super::device::{Device, platform_version};
 use super::dump::Dump;
 use super::error::{Code, Error};
-use super::executable::{Executable, Signature};
-use super::host::HostProgram;
+use super::executable::{Executable, Patience, Signature};
 use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
-use super::settings::{self, host_is_allowed};
+use super::settings;
 use super::{compile_options, cost, timeline};
 use crate::program::{Attribute, Attributes, Function, Type, ValueId};
 use crate::{lower, mlx, passes, proto, reader};
@@ -58,13 +57,14 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
     let results = signatures(main, &main.body.results, &main.result_attributes)?;
     memory_limit::check(main, &device.memory_bounds()?)?;
-    let plan = lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
+    let lower::Compiled { plan, native } =
+        lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
     let footprint = plan.footprint();
     dump.write("plan.txt", || plan.to_string().into_bytes());
     dump.finish()?;
     // The host computes on row-major bytes.
     let plain = parameters.iter().chain(&results).all(|signature| signature.layout.is_none());
-    let host = if plain && device.shares_memory() && host_is_allowed()? { HostProgram::new(main) } else { None };
+    let at_hand = plain && device.shares_memory();
     let donated = main
         .argument_attributes
         .iter()
@@ -96,7 +96,8 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
             .collect::<Result<_, mlx::Error>>()?,
         blocks: plan.blocks(),
         plan,
-        host,
+        native: native.filter(|native| at_hand && native.is_short()),
+        patience: Patience::default(),
         deleted: AtomicBool::new(false),
     }))
 }
@@ -149,11 +150,10 @@ fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<O
 /// the device and what it can do, and the environment's switches.
 fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> Result<String, Error> {
     let compiler = format!(
-        "{}; {}; {:?}; host: {}; reader: {}; passes: {:?}; place: {:?}",
+        "{}; {}; {:?}; reader: {}; passes: {:?}; place: {:?}",
         platform_version(),
         device.kind(),
         device.stream().capabilities(),
-        host_is_allowed()?,
         reader::name(),
         settings::passes()?,
         settings::place()?,

@@ -2,15 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::buffer::{Buffer, BufferType, MemoryKind};
 use super::capture::Trace;
 use super::cost::Cost;
 use super::device::Device;
-use super::host::HostProgram;
 use super::layout::Layout;
 use super::memory_limit::Reservation;
+use crate::lower::Native;
 use crate::mlx::BufferSlices;
 use crate::plan::{Origin, Plan};
 use crate::program::ElementType;
@@ -82,13 +82,40 @@ pub struct Executable {
     pub(super) reservation: Option<Reservation>,
     /// Whether a run may have to wait for the device on its way.
     pub(super) blocks: bool,
-    /// The same for the host, where the device shares memory with it and the program is small enough.
-    pub(super) host: Option<HostProgram>,
+    /// What the plan runs, where that is native code which the caller may wait for.
+    pub(super) native: Option<Arc<Native>>,
+    /// Whether a caller waits for that again.
+    pub(super) patience: Patience,
     /// Where the plan's constants lie, which no result may share.
     pub(super) constants: BufferSlices,
     pub(super) cost: Cost,
     pub(super) trace: Trace,
     pub(super) deleted: AtomicBool,
+}
+
+/// Programs whose loops took too long for their callers begin anew on other threads. Those that did so last time are not
+/// begun by the next callers.
+#[derive(Default)]
+pub(super) struct Patience(AtomicU32);
+
+impl Patience {
+    /// Calls that do not try.
+    const CALLS: u32 = 32;
+
+    /// Whether the caller begins it.
+    pub(super) fn tries(&self) -> bool {
+        // Calls that count at once may count one call less.
+        let left = self.0.load(Ordering::Relaxed);
+        if left > 0 {
+            self.0.store(left - 1, Ordering::Relaxed);
+        }
+        left == 0
+    }
+
+    /// It took too long.
+    pub(super) fn exhausted(&self) {
+        self.0.store(Self::CALLS, Ordering::Relaxed);
+    }
 }
 
 impl Executable {

@@ -53,7 +53,7 @@ impl Executable {
             .map(|index| self.donated.binary_search(&index).is_ok() && !non_donatable.contains(&index))
             .collect();
         self.check_donations(arguments, |index| donated[index])?;
-        if let Some(outputs) = self.execute_on_host(arguments, |index| donated[index])? {
+        if let Some(outputs) = self.execute_here(arguments, |index| donated[index]) {
             return Ok((outputs, Completion::ready()));
         }
         if let Some(index) = arguments.iter().position(|buffer| buffer.is_deleted()) {
@@ -285,37 +285,24 @@ impl Executable {
         Ok(())
     }
 
-    /// None when the program or its arguments are not for the host: too large, not there yet, deleted, failed.
-    fn execute_on_host(
-        &self,
-        arguments: &[&Arc<Buffer>],
-        donates: impl Fn(usize) -> bool,
-    ) -> Result<Option<Vec<Arc<Buffer>>>, Error> {
-        let Some(host) = &self.host else { return Ok(None) };
-        if !arguments.iter().all(|buffer| buffer.completion().is_ready()) {
-            return Ok(None);
+    /// Runs native code on the calling thread. None when the program or its arguments are not for that: it takes long, they
+    /// are not there yet, deleted, failed. What goes wrong here the plan tells in time.
+    fn execute_here(&self, arguments: &[&Arc<Buffer>], donates: impl Fn(usize) -> bool) -> Option<Vec<Arc<Buffer>>> {
+        let native = self.native.as_ref()?;
+        // Profiles and files of the timeline have programs by the steps of their plans.
+        if timeline::is_asked_for() || !self.patience.tries() {
+            return None;
         }
-        let Some(outputs) = host.run(|index, look| arguments[index].read(|bytes| look(bytes)).ok()) else {
-            return Ok(None);
+        let arrays = arguments.iter().map(|buffer| buffer.at_hand()).collect::<Option<SmallVec<[Array; 16]>>>()?;
+        let inputs = arrays.iter().map(|array| array.as_bytes().ok()).collect::<Option<SmallVec<[&[u8]; 16]>>>()?;
+        let Some(outputs) = native.run_shortly(&inputs).ok()? else {
+            self.patience.exhausted();
+            return None;
         };
-        let buffers = outputs
-            .iter()
-            .zip(&self.results)
-            .map(|(bytes, result)| {
-                Buffer::from_bytes(
-                    result.ty,
-                    &result.dims,
-                    None,
-                    bytes.as_slice(),
-                    self.devices[0].clone(),
-                    result.memory,
-                )
-            })
-            .collect::<Result<Vec<_>, _>>()?;
         for &index in self.donated.iter().filter(|&&index| donates(index)) {
             arguments[index].delete();
         }
-        Ok(Some(buffers))
+        Some(self.buffers(outputs.into_iter().map(Some), &Completion::ready()))
     }
 }
 

@@ -21,7 +21,6 @@ mod execute;
 #[cfg(test)]
 mod failing;
 mod fork;
-mod host;
 pub mod interrupts;
 mod jobs;
 mod layout;

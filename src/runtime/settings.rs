@@ -6,8 +6,6 @@ use crate::kernel::cost::Place;
 use crate::mlx;
 use crate::passes::Choice;
 
-/// `off` sends programs on a few numbers to the device too.
-const HOST: &str = "JAX_MPS_HOST";
 /// Passes of the compiler that are left out.
 const PASSES: &str = "JAX_MPS_PASSES";
 /// Where programs run.
@@ -22,18 +20,6 @@ pub(super) fn variable(name: &str) -> Option<String> {
 /// The error of a value that a variable cannot have.
 pub(super) fn unexpected(name: &str, expected: &str, value: &str) -> Error {
     Error::new(Code::InvalidArgument, format!("{name}: expected {expected}, not {value:?}"))
-}
-
-/// Whether the host may compute programs on a few numbers: for tests of what the device computes.
-///
-/// # Errors
-/// INVALID_ARGUMENT for values that the variable cannot have.
-pub(super) fn host_is_allowed() -> Result<bool, Error> {
-    match variable(HOST).as_deref() {
-        None | Some("on") => Ok(true),
-        Some("off") => Ok(false),
-        Some(other) => Err(unexpected(HOST, "on or off", other)),
-    }
 }
 
 /// Where programs run: `device` and `host` in place of what costs less.

@@ -12,9 +12,6 @@ PLATFORM = os.environ.setdefault("JAX_MPS_TEST_PLATFORM", "mps")
 # Before the first import of jax: the platform under test and the reference in one process.
 os.environ["JAX_PLATFORMS"] = "cpu" if PLATFORM == "cpu" else f"{PLATFORM},cpu"
 os.environ.pop("JAX_ENABLE_X64", None)
-# Small programs would else be computed on the host, and the tests' arrays are small: what the device
-# computes is under test. src/runtime/host.rs compares the two ways bit for bit.
-os.environ["JAX_MPS_HOST"] = "off"
 
 import pytest  # noqa: E402
 

@@ -67,9 +67,9 @@ print(lax.cond(wide.sum() > 1, lambda: wide.sum(), lambda: 0.0))
 """
 
 
-@pytest.mark.parametrize("host", ["on", "off"])
-def test_doubles_leave_and_return_as_they_came(host):
-    result = _run(DOUBLES, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host)
+@pytest.mark.parametrize("place", ["auto", "device"])
+def test_doubles_leave_and_return_as_they_came(place):
+    result = _run(DOUBLES, JAX_MPS_CAPABILITIES="metal", JAX_MPS_PLACE=place)
     assert result.stdout == "120.0\n", result.stderr
 
 
@@ -123,9 +123,9 @@ print("parent", status, double(x).tolist())
 """
 
 
-@pytest.mark.parametrize("host", ["on", "off"])
-def test_a_forked_child_is_refused_and_its_parent_goes_on(host):
-    result = _run(FORK, JAX_MPS_HOST=host)
+@pytest.mark.parametrize("place", ["auto", "device"])
+def test_a_forked_child_is_refused_and_its_parent_goes_on(place):
+    result = _run(FORK, JAX_MPS_PLACE=place)
     lines = result.stdout.splitlines()
     # What was there before the fork may be known to be there.
     assert lines[2] in ("wait forked", "wait worked"), result.stdout + result.stderr
@@ -166,7 +166,7 @@ def test_traces_are_made_of_each_programs_first_run(tmp_path):
         TRACE,
         JAX_MPS_CAPABILITIES="metal",
         JAX_MPS_CAPTURE=str(folder),
-        JAX_MPS_HOST="off",
+        JAX_MPS_PLACE="device",
         JAX_MPS_LOG="info",
     )
     assert result.stdout == "[0.0, 2.0, 4.0]\n" * 2, result.stderr
@@ -188,7 +188,7 @@ def test_a_trace_that_cannot_be_made_is_an_error(tmp_path):
         TRACE,
         JAX_MPS_CAPABILITIES="metal",
         JAX_MPS_CAPTURE=str(tmp_path / "file" / "below"),
-        JAX_MPS_HOST="off",
+        JAX_MPS_PLACE="device",
     )
     assert result.returncode == 1
     assert "JAX_MPS_CAPTURE: no trace" in result.stderr
@@ -239,7 +239,7 @@ print(wrong, len(streams), len({{stream for _, stream in streams}} | {{str(befor
 @pytest.mark.parametrize("first", ["", "jax.block_until_ready(jnp.linalg.cholesky(jnp.eye(3)))"])
 @pytest.mark.parametrize("part", ["", "metal"])
 def test_mlx_keeps_its_own_streams_beside_us(first, part):
-    result = _run(BESIDE.format(first=first), JAX_MPS_CAPABILITIES=part, JAX_MPS_HOST="off")
+    result = _run(BESIDE.format(first=first), JAX_MPS_CAPABILITIES=part, JAX_MPS_PLACE="device")
     assert result.stdout == "[] 3 4\n", result.stdout + result.stderr
 
 
@@ -290,16 +290,16 @@ print(seen() is None)
 """
 
 
-@pytest.mark.parametrize("host", ["on", "off"])
-def test_arrays_of_the_host_are_copied(host):
-    result = _run(BORROWED, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host)
+@pytest.mark.parametrize("place", ["auto", "device"])
+def test_arrays_of_the_host_are_copied(place):
+    result = _run(BORROWED, JAX_MPS_CAPABILITIES="metal", JAX_MPS_PLACE=place)
     assert result.stdout == "262144 3.0\n4096 3.0\nTrue\n", result.stderr
 
 
-@pytest.mark.parametrize("host", ["on", "off"])
-def test_lent_memory_is_read_only_and_given_back(host):
+@pytest.mark.parametrize("place", ["auto", "device"])
+def test_lent_memory_is_read_only_and_given_back(place):
     """In place from 1 MiB on, where the user allows it."""
-    result = _run(BORROWED, JAX_MPS_CAPABILITIES="metal", JAX_MPS_HOST=host, JAX_MPS_ZERO_COPY="on")
+    result = _run(BORROWED, JAX_MPS_CAPABILITIES="metal", JAX_MPS_PLACE=place, JAX_MPS_ZERO_COPY="on")
     assert result.stdout == "262144 7.0\n4096 3.0\nTrue\n", result.stderr
 
 

@@ -187,7 +187,6 @@ def test_another_mlx_release_is_refused_before_anything_is_loaded(tmp_path):
 BAD_SETTINGS = {
     "JAX_MPS_CACHE_LIMIT": "banana",
     "JAX_MPS_DEVICE": "banana",
-    "JAX_MPS_HOST": "banana",
     "JAX_MPS_PASSES": "banana",
     "JAX_MPS_PLACE": "banana",
     "JAX_MPS_READER": "banana",

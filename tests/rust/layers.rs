@@ -46,6 +46,7 @@ const TESTS: &[(&str, &str, &str)] = &[
     ("src/mlir/tests/run.rs", "lower", WHOLE_WAY),
     ("src/mlir/tests/run.rs", "mlx", WHOLE_WAY),
     ("src/kernel/native/tests.rs", "lower", "native code is held against MLX's graph"),
+    ("src/kernel/native/edges.rs", "lower", "native code is held against MLX's graph"),
     ("src/pjrt/tests/errors.rs", "mlx", "counts the pools that an entry point leaves open"),
     ("src/pjrt/tests/objects.rs", "mlx", "what the C API tells of the device is what MLX tells"),
 ];

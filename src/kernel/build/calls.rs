@@ -12,6 +12,8 @@ pub struct Callee {
     pub function: Arc<HostFunction>,
     /// What it costs, in scalar operations.
     pub steps: f64,
+    /// Whether it waits for other threads.
+    pub waits: bool,
 }
 
 /// Who has functions of the host for ops that kernels do not hold.
@@ -76,12 +78,11 @@ impl<'a> Lowering<'a> {
             outputs.push(self.scratch(result)?);
         }
         self.close();
-        self.cost.steps += callee.steps;
         for (&result, &buffer) in op.results.iter().zip(&outputs) {
             self.places.insert(result, Where::Buffer(buffer));
         }
-        let name = op.kind.full_name();
-        self.statements.push(Statement::Call(Call { name, function: callee.function, inputs, outputs }));
+        let (name, Callee { function, steps, waits }) = (op.kind.full_name(), callee);
+        self.statements.push(Statement::Call(Call { name, function, steps, waits, inputs, outputs }));
         Ok(())
     }
 }

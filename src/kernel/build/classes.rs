@@ -1,8 +1,6 @@
-//! Which ops stay virtual, and what steps cost.
+//! Which ops stay virtual.
 #![forbid(unsafe_code)]
 
-use crate::expression::{Binary, Unary};
-use crate::kernel::ir::Node;
 use crate::program::{Class, Op, OpKind};
 
 /// Costs no more where it is used than a load.
@@ -26,35 +24,5 @@ pub(super) fn is_inlined(kind: &OpKind) -> bool {
         Class::Elementwise | Class::View | Class::Source => true,
         Class::Move => !matches!(kind, OpKind::DynamicUpdateSlice),
         _ => false,
-    }
-}
-
-/// What a node costs, in scalar operations.
-pub(super) fn cost(node: &Node) -> f64 {
-    match node {
-        Node::Constant(_) | Node::Index(_) | Node::Accumulator(_) | Node::Folded(..) => 0.0,
-        Node::Unary(function, _) => match function {
-            Unary::Real | Unary::Imaginary | Unary::Bitcast => 0.0,
-            Unary::Abs
-            | Unary::Negate
-            | Unary::Not
-            | Unary::Sign
-            | Unary::Ceil
-            | Unary::Floor
-            | Unary::Round
-            | Unary::IsNan
-            | Unary::IsInf
-            | Unary::IsFinite
-            | Unary::Convert
-            | Unary::Decode(_) => 1.0,
-            Unary::Sqrt | Unary::Rsqrt => 5.0,
-            _ => 20.0,
-        },
-        Node::Binary(function, ..) => match function {
-            Binary::Divide | Binary::Remainder => 5.0,
-            Binary::Power | Binary::Atan2 => 40.0,
-            _ => 1.0,
-        },
-        Node::Load(..) | Node::Compare(..) | Node::Select(..) => 1.0,
     }
 }

@@ -67,6 +67,7 @@ impl<'a> Lowering<'a> {
             carried.push(state);
         }
         self.close();
+        let (trips, before) = (self.trips(op), std::mem::take(&mut self.cost));
         let bind = |lowering: &mut Self, block: &Block| {
             for (&argument, &state) in block.arguments.iter().zip(&carried) {
                 lowering.places.insert(argument, Where::Buffer(state));
@@ -80,7 +81,9 @@ impl<'a> Lowering<'a> {
         })?;
         bind(self, body);
         let body_statements = self.region(body, |lowering| lowering.next_state(body, &carried))?;
-        self.statements.push(Statement::While { condition: condition_statements, predicate, body: body_statements });
+        let (condition, body) = (condition_statements, body_statements);
+        self.statements.push(Statement::While { condition, predicate, body, trips });
+        self.cost = before.and_turns(self.cost, trips);
         for (&result, &state) in op.results.iter().zip(&carried) {
             self.places.insert(result, Where::Buffer(state));
         }

@@ -9,6 +9,7 @@ use super::classes;
 use super::uses::Uses;
 use crate::expression::{Scalar, Value};
 use crate::kernel::cost::Cost;
+use crate::kernel::estimate;
 use crate::kernel::ir::{Buffer, BufferId, Kernel, NestBuilder, Node, NodeId, Place, Statement, Store};
 use crate::program::{Block, ElementType, Function, Op, OpKind, TensorType, ValueId};
 
@@ -20,6 +21,9 @@ pub enum Stop {
     /// An element of the nest that is being built is read where that has not written it yet.
     Conflict,
 }
+
+/// Virtual values, one computed of another, that one recursion goes through.
+const DEEPEST: usize = 64;
 
 pub(super) type Result<T> = std::result::Result<T, Stop>;
 
@@ -58,6 +62,8 @@ pub(super) struct Lowering<'a> {
     pub(super) open: Option<Open>,
     /// Buffers that are several values.
     pub(super) shared: HashSet<BufferId>,
+    /// How many virtual values, one computed of another, stand behind each.
+    pub(super) depths: HashMap<ValueId, usize>,
     pub(super) cost: Cost,
     callees: &'a Callees<'a>,
 }
@@ -81,6 +87,7 @@ impl<'a> Lowering<'a> {
             statements: Vec::new(),
             open: None,
             shared: HashSet::new(),
+            depths: HashMap::new(),
             cost: Cost::default(),
             callees,
         }
@@ -104,6 +111,10 @@ impl<'a> Lowering<'a> {
         }
         self.close();
         self.kernel.body = std::mem::take(&mut self.statements);
+        let work = estimate::work(&self.kernel, &self.kernel.body);
+        self.cost.steps += work.steps;
+        self.cost.open_ended = work.open_ended;
+        self.cost.waits = self.kernel.waits();
         Ok(Built { kernel: self.kernel, cost: self.cost })
     }
 
@@ -181,19 +192,7 @@ impl<'a> Lowering<'a> {
         if open.builder.nest.stores.is_empty() {
             return;
         }
-        let nest = open.builder.nest;
-        let outer: f64 = nest.dimensions[..nest.outer as usize].iter().map(|&size| size as f64).product();
-        for step in &nest.steps {
-            let turns: f64 = match step.scope {
-                0 => 1.0,
-                scope => {
-                    let range = nest.folds[scope as usize - 1].dimensions.clone();
-                    nest.dimensions[range.start as usize..range.end as usize].iter().map(|&size| size as f64).product()
-                }
-            };
-            self.cost.steps += outer * turns * classes::cost(&step.node);
-        }
-        self.statements.push(Statement::Nest(nest));
+        self.statements.push(Statement::Nest(open.builder.nest));
     }
 
     /// Lowers ops in their order.
@@ -266,7 +265,10 @@ impl<'a> Lowering<'a> {
             || (classes::is_inlined(&op.kind)
                 && op.results.len() == 1
                 && self.uses.evaluations(op.results[0]) <= self.tensor(op.results[0])?.elements());
-        if !stays {
+        let depth = op.operands.iter().filter_map(|value| self.depths.get(value)).max().map_or(1, |depth| depth + 1);
+        if stays && depth <= DEEPEST {
+            self.depths.extend(op.results.iter().map(|&result| (result, depth)));
+        } else {
             self.make_all(op)?;
         }
         Ok(())
@@ -312,7 +314,6 @@ impl<'a> Lowering<'a> {
                     return self.make_in(value, to);
                 }
                 self.close();
-                self.cost.steps += self.tensor(value)?.elements() as f64 * 0.25;
                 self.statements.push(Statement::Copy { from, to });
                 Ok(())
             }

@@ -18,6 +18,7 @@ mod regions;
 mod scan;
 mod scatter;
 mod sort;
+mod trips;
 mod uses;
 
 pub use calls::{Callee, Callees};

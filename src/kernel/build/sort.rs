@@ -74,9 +74,6 @@ impl<'a> Lowering<'a> {
         let comparator = open.builder.nest;
         let sizes =
             [shape[..dimension].iter().product::<usize>(), size, shape[dimension + 1..].iter().product::<usize>()];
-        let elements = sizes.iter().map(|&size| size as f64).product::<f64>();
-        let compared: f64 = comparator.steps.iter().map(|step| super::classes::cost(&step.node)).sum();
-        self.cost.steps += elements * (size.max(2) as f64).log2() * (compared + 8.0 + 4.0 * scalars.len() as f64);
         self.statements.push(Statement::Sort(Sort { from, to: to.clone(), scratch, sizes, kept, comparator, before }));
         for (&result, &buffer) in results.iter().zip(&to) {
             self.places.insert(result, Where::Buffer(buffer));

@@ -1,7 +1,7 @@
 //! Who uses what, and how often its elements would be computed if it were not kept.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::classes::{is_free, is_inlined};
 use crate::program::{Block, Function, Op, OpKind, ValueId};
@@ -28,7 +28,7 @@ impl<'a> Uses<'a> {
     }
 
     fn block(&mut self, block: &'a Block) {
-        let mut here: Vec<ValueId> = block.arguments.clone();
+        let mut here: HashSet<ValueId> = block.arguments.iter().copied().collect();
         here.extend(block.ops.iter().flat_map(|op| op.results.iter().copied()));
         for op in &block.ops {
             for &operand in &op.operands {

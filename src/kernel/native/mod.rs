@@ -1,18 +1,24 @@
 //! Machine code of the host for kernels, made by Cranelift.
 
 mod call;
+#[cfg(test)]
+mod edges;
 mod emit;
 mod functions;
+mod nest;
 #[cfg(test)]
 mod op_tests;
 mod sort;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use std::mem::ManuallyDrop;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
@@ -20,9 +26,9 @@ use cranelift_module::{Linkage, Module, default_libcall_names};
 
 use super::ir::{Kernel, Place};
 
-/// What a kernel is called with: pointers to the inputs and to the outputs, the arena, and a byte that is not 0 when loops
-/// are to end. Not 0 is returned when one did.
-type Entry = unsafe extern "C" fn(*const *const u8, *const *mut u8, *mut u8, *const u8) -> u32;
+/// What a kernel is called with: pointers to the inputs and to the outputs, the arena, a byte that is not 0 when loops are
+/// to end, and the number of steps that they may still take. Not 0 is returned when one did not come to its own end.
+type Entry = unsafe extern "C" fn(*const *const u8, *const *mut u8, *mut u8, *const u8, *mut i64) -> u32;
 
 /// A kernel as machine code.
 pub struct Code {
@@ -39,7 +45,7 @@ pub struct Code {
 /// Why the code has not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
-    /// Loops have ended because they were told to.
+    /// Loops have ended because they were told to, or took too many steps.
     #[error("the program was interrupted")]
     Stopped,
     /// A function of the host that it calls has failed.
@@ -59,26 +65,32 @@ impl std::fmt::Debug for Code {
     }
 }
 
+/// The processor that the code is for.
+fn host() -> Result<OwnedTargetIsa, String> {
+    static HOST: OnceLock<Result<OwnedTargetIsa, String>> = OnceLock::new();
+    let look = || {
+        let mut flags = settings::builder();
+        for (name, value) in [
+            ("use_colocated_libcalls", "false"),
+            ("is_pic", "false"),
+            ("opt_level", "speed"),
+            ("enable_verifier", "false"),
+        ] {
+            flags.set(name, value).map_err(|error| error.to_string())?;
+        }
+        let builder = cranelift_native::builder().map_err(str::to_owned)?;
+        builder.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())
+    };
+    HOST.get_or_init(look).clone()
+}
+
 impl Code {
     /// Compiles a kernel.
     ///
     /// # Errors
     /// What Cranelift says; when it does not know the processor.
     pub fn new(kernel: Kernel) -> Result<Self, String> {
-        let isa = {
-            let mut flags = settings::builder();
-            for (name, value) in [
-                ("use_colocated_libcalls", "false"),
-                ("is_pic", "false"),
-                ("opt_level", "speed"),
-                ("enable_verifier", "false"),
-            ] {
-                flags.set(name, value).map_err(|error| error.to_string())?;
-            }
-            let builder = cranelift_native::builder().map_err(str::to_owned)?;
-            builder.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())?
-        };
-        let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
+        let mut module = JITModule::new(JITBuilder::with_isa(host()?, default_libcall_names()));
         let mut context = module.make_context();
         context.func.signature = emit::signature(&module);
         let id = module
@@ -130,6 +142,23 @@ impl Code {
     /// # Panics
     /// When the sizes are others.
     pub fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], stop: &AtomicBool) -> Result<(), Halt> {
+        self.run_within(u64::MAX, inputs, outputs, stop)
+    }
+
+    /// As [`Self::run`], the loops taking so many scalar operations at most, as [`super::cost`] counts them.
+    ///
+    /// # Errors
+    /// When a loop was told to end, or took more, or a function of the host fails.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn run_within(
+        &self,
+        steps: u64,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        stop: &AtomicBool,
+    ) -> Result<(), Halt> {
         assert!(
             inputs.iter().map(|bytes| bytes.len()).eq(self.inputs.iter().copied()),
             "inputs of {:?} bytes",
@@ -155,10 +184,12 @@ impl Code {
             large.reserve_exact(words);
             large.as_mut_ptr()
         };
+        let mut left = i64::try_from(steps).unwrap_or(i64::MAX);
         // SAFETY: the code reads and writes what the kernel says: within the inputs, the outputs and the arena, whose sizes
         // are as it expects, at places that `kernel::build` keeps within the bounds; of the arena and the outputs it reads
-        // only what it has written. The flag is one byte, and read as one.
-        let status = unsafe { (self.entry)(read.as_ptr(), written.as_ptr(), arena.cast(), stop.as_ptr().cast()) };
+        // only what it has written. The flag is one byte, and read as one; the number of steps is one word.
+        let status =
+            unsafe { (self.entry)(read.as_ptr(), written.as_ptr(), arena.cast(), stop.as_ptr().cast(), &mut left) };
         match status {
             0 => Ok(()),
             call::FAILED => Err(Halt::Failed(call::failure())),

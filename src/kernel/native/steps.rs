@@ -38,6 +38,34 @@ pub(super) fn register(scalar: Scalar) -> Type {
     }
 }
 
+/// The condition of floats.
+pub(super) fn of_floats(direction: Direction) -> FloatCC {
+    match direction {
+        Direction::Eq => FloatCC::Equal,
+        Direction::Ne => FloatCC::NotEqual,
+        Direction::Ge => FloatCC::GreaterThanOrEqual,
+        Direction::Gt => FloatCC::GreaterThan,
+        Direction::Le => FloatCC::LessThanOrEqual,
+        Direction::Lt => FloatCC::LessThan,
+    }
+}
+
+/// The condition of integers.
+pub(super) fn of_integers(direction: Direction, signed: bool) -> IntCC {
+    match direction {
+        Direction::Eq => IntCC::Equal,
+        Direction::Ne => IntCC::NotEqual,
+        Direction::Ge if signed => IntCC::SignedGreaterThanOrEqual,
+        Direction::Gt if signed => IntCC::SignedGreaterThan,
+        Direction::Le if signed => IntCC::SignedLessThanOrEqual,
+        Direction::Lt if signed => IntCC::SignedLessThan,
+        Direction::Ge => IntCC::UnsignedGreaterThanOrEqual,
+        Direction::Gt => IntCC::UnsignedGreaterThan,
+        Direction::Le => IntCC::UnsignedLessThanOrEqual,
+        Direction::Lt => IntCC::UnsignedLessThan,
+    }
+}
+
 /// What emits steps.
 pub(super) struct Emitter<'a, 'b> {
     pub builder: &'a mut FunctionBuilder<'b>,
@@ -60,25 +88,25 @@ impl Emitter<'_, '_> {
         if scalar.is_complex() { Number::Pair(real, part(value.imaginary)) } else { Number::One(real) }
     }
 
-    pub fn load(&mut self, scalar: Scalar, address: Value) -> Number {
+    pub fn load(&mut self, scalar: Scalar, address: Value, offset: i32) -> Number {
         let (ty, flags) = (register(scalar), MemFlagsData::trusted());
-        let real = self.builder.ins().load(ty, flags, address, 0);
+        let real = self.builder.ins().load(ty, flags, address, offset);
         if !scalar.is_complex() {
             return Number::One(real);
         }
-        Number::Pair(real, self.builder.ins().load(ty, flags, address, ty.bytes() as i32))
+        Number::Pair(real, self.builder.ins().load(ty, flags, address, offset + ty.bytes() as i32))
     }
 
-    pub fn store(&mut self, number: Number, address: Value) {
+    pub fn store(&mut self, number: Number, address: Value, offset: i32) {
         let flags = MemFlagsData::trusted();
         match number {
             Number::One(value) => {
-                self.builder.ins().store(flags, value, address, 0);
+                self.builder.ins().store(flags, value, address, offset);
             }
             Number::Pair(real, imaginary) => {
                 let size = self.builder.func.dfg.value_type(real).bytes() as i32;
-                self.builder.ins().store(flags, real, address, 0);
-                self.builder.ins().store(flags, imaginary, address, size);
+                self.builder.ins().store(flags, real, address, offset);
+                self.builder.ins().store(flags, imaginary, address, offset + size);
             }
         }
     }
@@ -123,40 +151,12 @@ impl Emitter<'_, '_> {
         self.builder.ins().ireduce(types::I16, result)
     }
 
-    fn truth(&mut self, condition: Value) -> Value {
-        // Comparisons give a byte of 0 or 1 already.
-        condition
-    }
-
     pub fn compare(&mut self, direction: Direction, scalar: Scalar, a: Value, b: Value) -> Value {
         let (a, b) = if scalar.is_half() { (self.single(scalar, a), self.single(scalar, b)) } else { (a, b) };
         if scalar.is_float() {
-            let code = match direction {
-                Direction::Eq => FloatCC::Equal,
-                Direction::Ne => FloatCC::NotEqual,
-                Direction::Ge => FloatCC::GreaterThanOrEqual,
-                Direction::Gt => FloatCC::GreaterThan,
-                Direction::Le => FloatCC::LessThanOrEqual,
-                Direction::Lt => FloatCC::LessThan,
-            };
-            let condition = self.builder.ins().fcmp(code, a, b);
-            return self.truth(condition);
+            return self.builder.ins().fcmp(of_floats(direction), a, b);
         }
-        let signed = scalar.is_signed();
-        let code = match direction {
-            Direction::Eq => IntCC::Equal,
-            Direction::Ne => IntCC::NotEqual,
-            Direction::Ge if signed => IntCC::SignedGreaterThanOrEqual,
-            Direction::Gt if signed => IntCC::SignedGreaterThan,
-            Direction::Le if signed => IntCC::SignedLessThanOrEqual,
-            Direction::Lt if signed => IntCC::SignedLessThan,
-            Direction::Ge => IntCC::UnsignedGreaterThanOrEqual,
-            Direction::Gt => IntCC::UnsignedGreaterThan,
-            Direction::Le => IntCC::UnsignedLessThanOrEqual,
-            Direction::Lt => IntCC::UnsignedLessThan,
-        };
-        let condition = self.builder.ins().icmp(code, a, b);
-        self.truth(condition)
+        self.builder.ins().icmp(of_integers(direction, scalar.is_signed()), a, b)
     }
 
     pub fn select(&mut self, condition: Value, yes: Number, no: Number) -> Number {
@@ -253,15 +253,11 @@ impl Emitter<'_, '_> {
                 let rest = self.builder.ins().select(negative, less, zero);
                 self.builder.ins().select(positive, one, rest)
             }
-            Unary::IsNan => {
-                let nan = self.builder.ins().fcmp(FloatCC::Unordered, a, a);
-                self.truth(nan)
-            }
+            Unary::IsNan => self.builder.ins().fcmp(FloatCC::Unordered, a, a),
             Unary::IsInf | Unary::IsFinite => {
                 let (size, infinity) = (self.builder.ins().fabs(a), number(self, f64::INFINITY));
                 let code = if function == Unary::IsInf { FloatCC::Equal } else { FloatCC::LessThan };
-                let condition = self.builder.ins().fcmp(code, size, infinity);
-                self.truth(condition)
+                self.builder.ins().fcmp(code, size, infinity)
             }
             _ => {
                 let address = functions::unary(function, of).ok_or_else(|| format!("{function:?} of {of}"))?;
@@ -322,7 +318,7 @@ impl Emitter<'_, '_> {
                 let zero = self.builder.ins().iconst(ty, 0);
                 self.builder.ins().icmp(IntCC::NotEqual, a, zero)
             };
-            return self.truth(condition);
+            return condition;
         }
         match (of.is_float(), to.is_float()) {
             (true, true) if to == Scalar::F64 => self.builder.ins().fpromote(types::F64, a),

@@ -1,6 +1,7 @@
 //! The product of matrices in every element type: `[batch…, m, k] × [batch…, k, n]`.
 #![forbid(unsafe_code)]
 
+use super::long;
 use crate::lower::{Context, LowerError, complex, storage};
 use crate::mlx::{self, Array, Dtype, Stream};
 use crate::plan::Placement;
@@ -200,6 +201,7 @@ impl MatrixProduct {
     pub fn multiply(&self, a: &Array, b: &Array, stream: Stream) -> mlx::Result<Array> {
         let product = match self.method {
             Method::Native(Dtype::Complex64, _) if !self.convolves => complex::matmul(a, b, stream)?,
+            Method::Native(Dtype::Float32, _) if a.dtype() == Dtype::Float32 => long::matmul(a, b, stream)?,
             Method::Native(..) | Method::Exact(_) => mlx::matmul(a, b, stream)?,
             Method::Outer(Dtype::Complex64) => {
                 let products = complex::multiply(a, b, stream)?;

@@ -102,7 +102,8 @@ fn by_blocks(
 fn long(combiner: Combiner, a: &Array, axes: &[i32], stream: Stream) -> mlx::Result<Option<Array>> {
     let can = stream.capabilities();
     let extent: usize = axes.iter().map(|&axis| a.shape()[axis as usize] as usize).product();
-    if extent <= can.longest_sum {
+    let longest = if combiner == Combiner::Multiply { can.longest_product } else { can.longest_sum };
+    if extent <= longest {
         return Ok(None);
     }
     let stream = if can.host_functions { stream } else { Stream::cpu()? };

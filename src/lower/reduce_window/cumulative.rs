@@ -5,6 +5,7 @@ use super::super::combiner::{self, Combiner};
 use super::super::complex;
 use super::super::reduce::{self, Combine, native};
 use super::super::{Context, LowerError, Lowered, float_order, shape_i32};
+use super::blocks::Blocks;
 use super::windows::{Dimension, along_all};
 use super::{accumulator, converted, host, init_changes_nothing, ordered};
 use crate::mlx::{self, Array, Arrays, Dtype, Stream};
@@ -47,7 +48,8 @@ pub(super) fn lower(
             let bits = matches!(combiner, Combiner::And | Combiner::Or | Combiner::Xor) && element != ElementType::Bool;
             if native::supports(combiner, element) && !bits {
                 let identity = init_changes_nothing(context, op, index, combiner, element, dimensions);
-                let in_sum = combiner == Combiner::Add && reduce::init_is_identity(context, op, index, combiner, element);
+                let in_sum =
+                    combiner == Combiner::Add && reduce::init_is_identity(context, op, index, combiner, element);
                 scans.push((Scan::Combiner(combiner), identity, in_sum));
             }
         }
@@ -125,17 +127,40 @@ fn cumulate(
     };
     let operand = &converted(input, wide, stream)?;
     let made = combiner.map_or(Scan::LogAddExp, Scan::Combiner);
-    let by_host = host::scan(made, operand, axis, reverse, stream)?;
+    // In f32 each factor of a product may err to the same side.
+    let is_long_product = combiner == Some(Combiner::Multiply)
+        && wide == Dtype::Float32
+        && operand.shape()[axis as usize] as usize > stream.capabilities().longest_scan;
+    let by_host = host::scan(made, operand, axis, reverse, if is_long_product { Stream::cpu()? } else { stream })?;
     let init = init.filter(|&(_, in_sum)| !(in_sum && by_host.is_some()));
     let init = init.map(|(init, _)| converted(init, wide, stream)).transpose()?;
     let mut result = match (by_host, combiner) {
         (Some(result), _) => result,
-        (None, None) => mlx::logcumsumexp(operand, axis, reverse, true, stream)?,
+        (None, None) => {
+            let blocks = Blocks {
+                scan: &|a, axis| mlx::logcumsumexp(a, axis, reverse, true, stream),
+                combine: &|before, a| mlx::logaddexp(before, a, stream),
+                identity: &Array::scalar(f32::NEG_INFINITY)?,
+                reverse,
+                longest: stream.capabilities().longest_scan,
+            };
+            blocks.run(operand, axis as usize, stream)?
+        }
         (None, Some(combiner @ (Combiner::Maximum | Combiner::Minimum))) => {
             float_order::with_order_of_zeros(operand, |a| native_scan(combiner, a, axis, reverse, stream), stream)?
         }
         (None, Some(Combiner::Multiply)) if wide == Dtype::Complex64 => {
             complex::cumulative_product(operand, axis, reverse, stream)?
+        }
+        (None, Some(Combiner::Add)) if matches!(wide, Dtype::Float32 | Dtype::Complex64) => {
+            let blocks = Blocks {
+                scan: &|a, axis| mlx::cumsum(a, axis, reverse, true, stream),
+                combine: &|before, a| mlx::add(before, a, stream),
+                identity: &mlx::astype(&Array::scalar(0f32)?, wide, stream)?,
+                reverse,
+                longest: stream.capabilities().longest_scan,
+            };
+            blocks.run(operand, axis as usize, stream)?
         }
         (None, Some(combiner)) => native_scan(combiner, operand, axis, reverse, stream)?,
     };

@@ -1,6 +1,7 @@
 //! reduce_window: scans where windows are prefixes, else by combining shifted copies of the input.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod cumulative;
 mod host;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! scatter.
 #![forbid(unsafe_code)]
 
+mod copies;
 pub mod generic;
 mod geometry;
 mod native;

@@ -3,6 +3,7 @@
 
 use super::super::combiner::Combiner;
 use super::super::{LowerError, Lowered, float_order, storage};
+use super::copies;
 use super::geometry::Geometry;
 use crate::mlx::{self, Array, Arrays, Dtype, ScatterMode, Stream};
 use crate::program::ElementType;
@@ -83,6 +84,10 @@ fn scatter(
     stream: Stream,
 ) -> mlx::Result<Array> {
     let can = stream.capabilities();
+    let copies = if mode == ScatterMode::Add { copies::count(geometry, operand.dtype(), stream) } else { 1 };
+    if copies > 1 {
+        return copies::add(geometry, copies, operand, updates, starts, stream);
+    }
     let here = can.scatters(mode, operand.dtype()) && starts.len() <= can.index_arrays;
     let stream = if here { stream } else { Stream::cpu()? };
     let starts: smallvec::SmallVec<[&Array; 4]> = starts.iter().collect();

@@ -21,7 +21,8 @@ fn run_on(
     let main = program.main().ok_or("no main")?;
     let stream = Stream::playing(Backend::Cpu).map_err(|error| error.to_string())?;
     let plan = crate::lower::compile(&program, main, stream.capabilities(), Default::default())
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.to_string())?
+        .plan;
     let mut arrays = Vec::new();
     for (index, &argument) in main.body.arguments.iter().enumerate() {
         let ty = main.tensor(argument).ok_or_else(|| format!("argument {index} is no tensor"))?;

@@ -40,6 +40,11 @@ pub(super) fn open() -> Result<(), Error> {
 /// Something that takes time on this thread, until it is dropped.
 pub struct Span(Option<(&'static str, String, Instant)>);
 
+/// Whether somebody asks.
+pub(super) fn is_asked_for() -> bool {
+    asked() != 0
+}
+
 /// Begins a span; `name` is only made when somebody asks.
 pub fn span(category: &'static str, name: impl FnOnce() -> String) -> Span {
     if asked() == 0 {

@@ -8,7 +8,7 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "mps,cpu")
 SETTINGS = {'seed': 1059336030212, 'mode': 'jit', 'x64': False, 'host': True, 'constants': [], 'donated': []}
 if not SETTINGS["host"]:
-    os.environ["JAX_MPS_HOST"] = "off"
+    os.environ["JAX_MPS_PLACE"] = "device"
 
 import jax
 import jax.numpy as jnp

@@ -1,8 +1,12 @@
 """Element-wise arithmetic, bit and transcendental ops (src/lower/elementwise)."""
 
+import dataclasses
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import lax
 
 from ops.harness import (
@@ -16,8 +20,14 @@ from ops.harness import (
     NUMBERS,
     SIGNED,
     Case,
+    device_under_test,
+    differences,
+    evaluate,
     full_range,
     normal,
+    precision_of,
+    reference_device,
+    runs_of,
     special_pairs,
     special_values,
     specials,
@@ -252,3 +262,54 @@ def test_nextafter_is_one_operation():
     x = jnp.ones(3)
     text = jax.jit(lax.nextafter).trace(x, x).lower(lowering_platforms=("mps",)).as_text()
     assert text.count("stablehlo.") == 1 and "mps.next_after" in text
+
+
+# Each op by each of the evaluators of its expression (src/expression), for special values of every type.
+
+EVALUATED = [
+    run
+    for run in runs_of(
+        dataclasses.replace(case, dtypes=(*case.dtypes, *(("float64",) if "float32" in case.dtypes and case.name != "complex" else ())))
+        for case in CASES
+        if "_specials" in case.name or case.name in ("complex", "real", "imag", "conj", "is_finite", "round_half_even")
+    )
+]
+
+INTERPRETED = 50_000
+
+EVALUATORS = {
+    "mlx": {"JAX_MPS_HOST": "off", "JAX_MPS_PLACE": "device"},
+    "native": {"JAX_MPS_HOST": "off", "JAX_MPS_PLACE": "host"},
+    "interpreter": {},
+}
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+@pytest.mark.parametrize("run", EVALUATED, ids=lambda run: run.name)
+def test_each_evaluator(run, evaluator, monkeypatch, tmp_path):
+    device = device_under_test()
+    if device.platform != "mps":
+        pytest.skip("XLA:CPU has one way")
+    for name, value in EVALUATORS[evaluator].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("JAX_MPS_DUMP", str(tmp_path))
+    case = run.case
+    # The passes interpret what is known at compile time, of so many elements.
+    count = -(-run.arguments[0].size // INTERPRETED) if evaluator == "interpreter" else 1
+    settings = {"gradient": False, "accumulates": case.accumulates, "conditioning": case.conditioning}
+    for arguments in zip(*(np.array_split(argument, count) for argument in run.arguments), strict=True):
+        with precision_of(run.dtype):
+            want = evaluate(jax.jit(case.function), arguments, reference_device())
+            # Another function each time, which is compiled with these settings.
+            if evaluator == "interpreter":
+                got = evaluate(jax.jit(lambda arguments=arguments: case.function(*arguments)), (), device)
+            else:
+                got = evaluate(jax.jit(lambda *values: case.function(*values)), arguments, device)
+        assert not differences(got, want, zeros=case.signed_zeros, **settings)
+    plans = [path.read_text() for path in tmp_path.glob("*.plan.txt")]
+    assert len(plans) == count
+    for plan in plans:
+        if evaluator == "interpreter":
+            assert set(re.findall(r"stablehlo\.(\w+)", plan)) <= {"constant", "reshape", "broadcast_in_dim"}, plan
+        else:
+            assert plan.startswith(f"// {evaluator}: "), plan

@@ -111,7 +111,10 @@ CASES = [
         for count in (11, 12, 13)
     ),
     Case("many_indices", lambda x, i: jnp.take(x, i, axis=0), [normal(50, 3), uniform(0, 49, 300, dtype="int32")],
-         ("float32",), gradient=True),
+         ("float32",)),
+    # GPUs add in any order.
+    Case("many_indices_of_each", lambda x, i: jnp.take(x, i, axis=0),
+         [normal(50, 3), uniform(0, 49, 300, dtype="int32")], ("float32",), gradient=True, accumulates=True),
 ]  # fmt: skip
 
 test_value, test_gradient = suite(CASES)

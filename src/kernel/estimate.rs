@@ -1,0 +1,150 @@
+//! What programs cost, by what they consist of.
+#![forbid(unsafe_code)]
+
+use super::cost::Cost;
+use super::ir::{Kernel, Nest, Node, Sort, Statement};
+use crate::expression::{Binary, Unary};
+use crate::program::{Class, Function, ValueId};
+
+/// What a kernel, or a part of one, has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Scalar operations.
+    pub steps: f64,
+    /// Those that are in no loop of the program's.
+    pub outside_of_loops: f64,
+    /// Whether there are loops of unknown length, which count as one turn.
+    pub open_ended: bool,
+}
+
+impl Work {
+    fn add(&mut self, steps: f64) {
+        self.steps += steps;
+        self.outside_of_loops += steps;
+    }
+}
+
+/// What statements of a kernel have to do; all arms of branches.
+pub fn work(kernel: &Kernel, statements: &[Statement]) -> Work {
+    let mut all = Work::default();
+    for statement in statements {
+        match statement {
+            Statement::Nest(each) => all.add(nest(each)),
+            Statement::Copy { from, .. } => {
+                let buffer = &kernel.buffers[*from as usize];
+                all.add(COPY + (buffer.elements * buffer.scalar.bytes()) as f64 * COPIED_BYTE);
+            }
+            Statement::Sort(each) => all.add(sort(each)),
+            Statement::Call(call) => all.add(call.steps),
+            Statement::While { condition, body, trips, .. } => {
+                for part in [condition, body] {
+                    let turn = work(kernel, part);
+                    all.steps += trips.unwrap_or(1) as f64 * turn.steps;
+                    all.open_ended |= turn.open_ended;
+                }
+                all.open_ended |= trips.is_none();
+            }
+            Statement::Case { arms, .. } => {
+                for arm in arms {
+                    let arm = work(kernel, arm);
+                    all.steps += arm.steps;
+                    all.outside_of_loops += arm.outside_of_loops;
+                    all.open_ended |= arm.open_ended;
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Scalar operations that a copy takes, and a byte of it.
+const COPY: f64 = 4.0;
+const COPIED_BYTE: f64 = 0.2;
+/// What the next turn of a fold waits for the last one's.
+const CARRIED: f64 = 4.0;
+/// What a loop does at each turn.
+const TURN: f64 = 1.0;
+
+/// A merge sort: each of the elements is compared and moved once for each doubling of the length.
+fn sort(sort: &Sort) -> f64 {
+    let elements: f64 = sort.sizes.iter().map(|&size| size as f64).product();
+    let compared: f64 = sort.comparator.steps.iter().map(|step| cost(&step.node)).sum();
+    elements * (sort.sizes[1].max(2) as f64).log2() * (compared + 8.0 + 4.0 * sort.to.len() as f64)
+}
+
+fn nest(nest: &Nest) -> f64 {
+    let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
+    let turns: Vec<f64> = nest
+        .folds
+        .iter()
+        .map(|fold| product(&nest.dimensions[fold.dimensions.start as usize..fold.dimensions.end as usize]))
+        .collect();
+    let steps: f64 = nest
+        .steps
+        .iter()
+        .map(|step| cost(&step.node) * if step.scope == 0 { 1.0 } else { turns[step.scope as usize - 1] })
+        .sum();
+    let outer = product(&nest.dimensions[..nest.outer as usize]);
+    outer * (steps + TURN + nest.stores.len() as f64 + turns.iter().sum::<f64>() * CARRIED)
+}
+
+/// What a node costs, in scalar operations.
+pub(super) fn cost(node: &Node) -> f64 {
+    match node {
+        Node::Constant(_) | Node::Index(_) | Node::Accumulator(_) | Node::Folded(..) => 0.0,
+        Node::Unary(function, _) => match function {
+            Unary::Real | Unary::Imaginary | Unary::Bitcast => 0.0,
+            Unary::Abs
+            | Unary::Negate
+            | Unary::Not
+            | Unary::Sign
+            | Unary::Ceil
+            | Unary::Floor
+            | Unary::Round
+            | Unary::IsNan
+            | Unary::IsInf
+            | Unary::IsFinite
+            | Unary::Convert => 1.0,
+            Unary::Sqrt | Unary::Rsqrt => 10.0,
+            // A call.
+            Unary::Decode(_) => 20.0,
+            _ => 60.0,
+        },
+        Node::Binary(function, ..) => match function {
+            Binary::Divide | Binary::Remainder => 10.0,
+            Binary::Power | Binary::Atan2 => 120.0,
+            _ => 1.0,
+        },
+        Node::Load(..) => 2.0,
+        Node::Compare(..) | Node::Select(..) => 1.0,
+    }
+}
+
+/// What native code takes at least, and MLX. None for programs with loops and branches, which show nothing so soon.
+pub fn at_least(function: &Function) -> Option<Cost> {
+    let mut cost = Cost::default();
+    for op in &function.body.ops {
+        let elements =
+            || op.results.iter().filter_map(|&result| function.tensor(result)).map(|ty| ty.elements() as f64);
+        match op.kind.class() {
+            Class::Control => return None,
+            Class::View | Class::Source | Class::Annotation => continue,
+            Class::Contraction | Class::Reduction => cost.steps += op.work(function).flops,
+            _ => {}
+        }
+        cost.nodes += 1.0;
+        cost.elements += elements().sum::<f64>();
+    }
+    for result in &function.body.results {
+        cost.steps += function.tensor(*result)?.elements() as f64;
+    }
+    Some(cost)
+}
+
+/// Adds what goes in and out.
+pub fn transfers<'a>(function: &Function, values: impl IntoIterator<Item = &'a ValueId>, cost: &mut Cost) {
+    for tensor in values.into_iter().filter_map(|&value| function.tensor(value)) {
+        cost.transfers += 1.0;
+        cost.bytes += (tensor.elements() * tensor.element.bytes()) as f64;
+    }
+}
