@@ -10,13 +10,11 @@ use super::context::Context;
 use super::storage::{shape_i32, storage};
 use super::table::row;
 use crate::kernel::build::Callee;
-use crate::kernel::cost::Place;
+use crate::kernel::cost::{LIBRARY_CALL, LIBRARY_ELEMENT, LIBRARY_NODE, NATIVE_STEP, Place};
 use crate::mlx::{self, Array, Backend, Dtype, HostFunction, Stream};
 use crate::plan::Kernel;
 use crate::program::{Block, Class, Function, Literal, Op, OpKind, Program, ValueId};
 
-/// What a call of MLX costs, in scalar operations of native code: a node of its graph, and to wait for it.
-const LIBRARY_CALL: f64 = 25_000.0;
 /// What a call of LAPACK costs beside its work.
 const ROUTINE_CALL: f64 = 1_000.0;
 
@@ -87,10 +85,12 @@ impl<'a> Callees<'a> {
         }
         if let Some(function) = lowered.host {
             let size = operands.first().and_then(|(shape, _)| shape.last()).copied().unwrap_or(1);
-            return Some(Callee { function, steps: ROUTINE_CALL + 2.0 * elements(&operands) * f64::from(size) });
+            let steps = ROUTINE_CALL + 2.0 * elements(&operands) * f64::from(size);
+            return Some(Callee { function, steps, waits: false });
         }
-        let steps = LIBRARY_CALL + 0.5 * (elements(&operands) + elements(&results));
-        Some(Callee { function: through_mlx(lowered.kernel, operands, results), steps })
+        let moved = elements(&operands) + elements(&results);
+        let steps = (LIBRARY_CALL + LIBRARY_NODE + LIBRARY_ELEMENT * moved) / NATIVE_STEP;
+        Some(Callee { function: through_mlx(lowered.kernel, operands, results), steps, waits: true })
     }
 }
 
