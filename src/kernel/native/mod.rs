@@ -5,6 +5,7 @@ mod edges;
 mod emit;
 mod functions;
 mod nest;
+mod registers;
 mod sort;
 mod steps;
 #[cfg(test)]
