@@ -35,6 +35,7 @@ pub fn work(kernel: &Kernel, statements: &[Statement]) -> Work {
                 all.add(COPY + (buffer.elements * buffer.scalar.bytes()) as f64 * COPIED_BYTE);
             }
             Statement::Sort(each) => all.add(sort(each)),
+            Statement::Call(each) => all.add(each.steps),
             Statement::While { condition, body, trips, .. } => {
                 for part in [condition, body] {
                     let turn = work(kernel, part);

@@ -141,6 +141,43 @@ pub struct Sort {
     pub before: NodeId,
 }
 
+/// A function of the host: reads bytes, writes bytes, or says what went wrong.
+pub type HostFunction = dyn Fn(&[&[u8]], &mut [&mut [u8]]) -> Result<(), String> + Send + Sync;
+
+/// A call of a function of the host.
+#[derive(Clone)]
+pub struct Call {
+    /// The op in whose place it stands.
+    pub name: String,
+    /// What is called.
+    pub function: Arc<HostFunction>,
+    /// What it reads.
+    pub inputs: Vec<BufferId>,
+    /// What it writes: buffers of their own.
+    pub outputs: Vec<BufferId>,
+    /// What it costs, in scalar operations.
+    pub steps: f64,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, function: _, inputs, outputs, steps } = self;
+        formatter
+            .debug_struct("Call")
+            .field("name", name)
+            .field("inputs", inputs)
+            .field("outputs", outputs)
+            .field("steps", steps)
+            .finish()
+    }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.function, &other.function) && self.inputs == other.inputs && self.outputs == other.outputs
+    }
+}
+
 /// What runs, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
@@ -148,6 +185,8 @@ pub enum Statement {
     Nest(Nest),
     /// Elements in order.
     Sort(Sort),
+    /// A function of the host.
+    Call(Call),
     /// All elements of a buffer go to another of as many.
     Copy {
         /// Read.
@@ -184,6 +223,21 @@ pub struct Kernel {
     pub body: Vec<Statement>,
     /// Bytes of the arena.
     pub arena: usize,
+}
+
+impl Kernel {
+    /// Whether functions of the host are called, which may take long, or wait for others.
+    pub fn calls_out(&self) -> bool {
+        fn any(statements: &[Statement]) -> bool {
+            statements.iter().any(|statement| match statement {
+                Statement::Call(_) => true,
+                Statement::While { condition, body, .. } => any(condition) || any(body),
+                Statement::Case { arms, .. } => arms.iter().any(|arm| any(arm)),
+                Statement::Nest(_) | Statement::Sort(_) | Statement::Copy { .. } => false,
+            })
+        }
+        any(&self.body)
+    }
 }
 
 /// How far a nest has come.

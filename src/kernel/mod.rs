@@ -15,4 +15,6 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use ir::{Buffer, BufferId, Fold, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store};
+pub use ir::{
+    Buffer, BufferId, Call, Fold, HostFunction, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store,
+};

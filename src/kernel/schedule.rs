@@ -156,8 +156,6 @@ impl Schedule {
                             depends.outer = all(self.outer.len());
                         }
                     }
-                    // An element that a comparator is given.
-                    Node::Accumulator(_) if scope == 0 => {}
                     Node::Accumulator(_) => {
                         depends.outer = folds[scope - 1];
                         depends.inner = all(self.folds[scope - 1].len());

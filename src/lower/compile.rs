@@ -35,7 +35,7 @@ pub fn compile(
     capabilities: &'static Capabilities,
     place: Place,
 ) -> Result<Compiled, LowerError> {
-    let (native, reason) = native::program(function, place, capabilities);
+    let (native, reason) = native::program(program, function, place, capabilities);
     let (mut plan, native) = match native {
         Some(Whole { native, lowered }) => (whole(function, lowered)?, Some(native)),
         None => {
@@ -50,7 +50,11 @@ pub fn compile(
 }
 
 /// Compiles a region of an op; `scalar`: as a [scalar region](Context::scalar_region). For the rest see [`compile_block`].
-fn compile_region(context: &Context<'_>, block: &Block, scalar: bool) -> Result<(Plan, Vec<ValueId>), LowerError> {
+pub(super) fn compile_region(
+    context: &Context<'_>,
+    block: &Block,
+    scalar: bool,
+) -> Result<(Plan, Vec<ValueId>), LowerError> {
     let backend = (context.capabilities, context.place);
     compile_block(context.program, context.function, block, context.constants, backend, scalar)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::LowerError;
 use crate::kernel::cost::Place;
-use crate::mlx::{self, Array, Arrays, Capabilities, Stream};
+use crate::mlx::{self, Array, Arrays, Capabilities, HostFunction, Stream};
 use crate::plan::{Kernel, Placement, Plan};
 use crate::program::{Block, CompileError, Function, Literal, Op, Program, TensorType, Type, ValueId};
 
@@ -18,6 +18,8 @@ pub struct Lowered {
     pub placement: Placement,
     /// Plans inside the kernel, for dumps.
     pub nested: Vec<Arc<Plan>>,
+    /// The same as a function of the operands' bytes, where that is what the kernel calls.
+    pub host: Option<Arc<HostFunction>>,
     /// Whether the kernel waits for the device, or has so much to do that the caller should not wait for it.
     pub blocking: bool,
 }
@@ -25,7 +27,7 @@ pub struct Lowered {
 impl Lowered {
     /// A kernel on the client's device.
     pub fn new(kernel: impl Fn(&[&Array], Stream) -> mlx::Result<Arrays> + Send + Sync + 'static) -> Self {
-        Self { kernel: Box::new(kernel), placement: Placement::Device, nested: Vec::new(), blocking: false }
+        Self { kernel: Box::new(kernel), placement: Placement::Device, nested: Vec::new(), host: None, blocking: false }
     }
 
     /// A kernel with one result.
@@ -42,6 +44,12 @@ impl Lowered {
     /// The same, which waits for the device.
     pub fn blocking(mut self) -> Self {
         self.blocking = true;
+        self
+    }
+
+    /// The same, which does nothing but call this function.
+    pub fn with_host(mut self, function: Arc<HostFunction>) -> Self {
+        self.host = Some(function);
         self
     }
 

@@ -67,7 +67,8 @@ fn on_host(
     if result.elements() == 0 {
         return Ok(Lowered::one(move |_, stream| mlx::zeros(&shape, stored, stream)));
     }
-    Ok(Lowered::one(move |inputs, stream| {
+    let own = function.clone();
+    let lowered = Lowered::one(move |inputs, stream| {
         let inputs = inputs
             .iter()
             .map(|input| if input.dtype() == dtype { Ok((*input).clone()) } else { mlx::astype(input, dtype, stream) })
@@ -76,7 +77,8 @@ fn on_host(
         let result = mlx::host_call(&function, &inputs, &[(&shape, dtype)], stream)?.remove(0);
         if stored == dtype { Ok(result) } else { mlx::astype(&result, stored, stream) }
     })
-    .on_cpu())
+    .on_cpu();
+    Ok(if stored == dtype { lowered.with_host(own) } else { lowered })
 }
 
 /// A kernel that runs the function on the operands, and whose results are the op's, in the types that they are stored in.
@@ -96,11 +98,13 @@ fn results_on_host(context: &Context<'_>, op: &Op, function: Arc<HostFunction>) 
             outputs.iter().map(|(shape, stored)| mlx::zeros(shape, *stored, stream)).collect()
         }));
     }
+    let own = function.clone();
     Ok(Lowered::new(move |inputs, stream| {
         let outputs: Vec<(&[i32], Dtype)> = outputs.iter().map(|(shape, stored)| (&shape[..], *stored)).collect();
         mlx::host_call(&function, inputs, &outputs, stream)
     })
-    .on_cpu())
+    .on_cpu()
+    .with_host(own))
 }
 
 fn lower_cholesky(context: &mut Context<'_>, op: &Op) -> Result<Lowered, LowerError> {

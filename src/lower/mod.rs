@@ -7,6 +7,7 @@
 mod axes;
 mod batch_norm;
 mod bitcast;
+mod callees;
 mod chooser;
 mod collectives;
 mod combiner;

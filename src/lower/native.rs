@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::callees::Callees;
 use super::context::{Context, Lowered};
 use super::storage::{shape_i32, storage};
 use crate::kernel::build::{self, Built};
@@ -12,13 +13,15 @@ use crate::kernel::estimate;
 use crate::kernel::native::Code;
 use crate::mlx::{self, Array, Arrays, Backend, Capabilities, Dtype, HostFunction, Stream};
 use crate::plan::stop_flag;
-use crate::program::{Block, Function, Op, OpKind, ValueId};
+use crate::program::{Block, Function, Op, OpKind, Program, ValueId};
 
 /// Native code with the shapes and dtypes of its results.
 pub struct Native {
     code: Code,
     outputs: Vec<(Vec<i32>, Dtype)>,
     cost: Cost,
+    /// Whether it calls functions of the host, which may take long.
+    calls_out: bool,
 }
 
 impl Native {
@@ -31,12 +34,13 @@ impl Native {
             })
             .collect::<Option<Vec<_>>>()
             .ok_or("results that are no arrays")?;
-        Ok(Self { code: Code::new(built.kernel)?, outputs, cost: built.cost })
+        let calls_out = built.kernel.calls_out();
+        Ok(Self { code: Code::new(built.kernel)?, outputs, cost: built.cost, calls_out })
     }
 
     /// Whether it takes so little time that its caller may wait for it.
     pub fn is_short(&self) -> bool {
-        self.cost.is_short()
+        self.cost.is_short() && !self.calls_out
     }
 
     /// Runs on this thread, which is not kept long: the inputs' elements are read, and the results' written, in place. None
@@ -61,17 +65,18 @@ impl Native {
         let own = stop_flag();
         let flag = own.as_deref().unwrap_or(mlx::shutdown::flag());
         Array::written(&self.outputs, |outputs| {
-            self.code.run(inputs, outputs, flag).map_err(|_| mlx::Error::new(INTERRUPTED))
+            self.code.run(inputs, outputs, flag).map_err(|halt| mlx::Error::new(halt.to_string()))
         })
     }
 
     /// As a step of a plan: one of MLX's graph where that does not keep MLX's own work waiting for long, else one that
     /// waits for its arguments.
     fn lowered(self: Arc<Self>, capabilities: &Capabilities) -> Lowered {
-        if self.cost.is_bounded() && capabilities.host_visible_memory {
+        // What calls MLX must not wait for it on MLX's own thread.
+        if self.cost.is_bounded() && capabilities.host_visible_memory && !self.calls_out {
             let outputs = self.outputs.clone();
             let function: Arc<HostFunction> = Arc::new(move |inputs, outputs| {
-                self.code.run(inputs, outputs, mlx::shutdown::flag()).map_err(|_| INTERRUPTED.to_owned())
+                self.code.run(inputs, outputs, mlx::shutdown::flag()).map_err(|halt| halt.to_string())
             });
             return Lowered::new(move |inputs, stream| {
                 let outputs: smallvec::SmallVec<[(&[i32], Dtype); 4]> =
@@ -88,8 +93,6 @@ impl Native {
         Lowered::new(run).in_regions().blocking()
     }
 }
-
-const INTERRUPTED: &str = "the program was interrupted";
 
 fn device(capabilities: &Capabilities) -> Device {
     match (capabilities.backend, capabilities.host_visible_memory) {
@@ -142,7 +145,8 @@ fn choose_loop(context: &Context<'_>, op: &Op) -> (Choice, Option<(Lowered, Vec<
         .into_iter()
         .filter_map(|value| Some(Op { results: vec![value], ..constant(context.constant(value)?.clone(), op) }))
         .collect();
-    let mut built = match build::operation(context.function, op, &constants, &others) {
+    let callees = Callees::new(context.program, context.function);
+    let mut built = match build::operation(context.function, op, &constants, &others, &|op| callees.of(op)) {
         Ok(built) => built,
         Err(why) => return (Choice::library(why), None),
     };
@@ -177,14 +181,19 @@ pub(super) struct Whole {
 }
 
 /// A whole program as native code, with the reason; None where it is lowered op by op.
-pub(super) fn program(function: &Function, place: Place, capabilities: &Capabilities) -> (Option<Whole>, String) {
-    let (choice, native) = choose_program(function, place, device(capabilities));
+pub(super) fn program(
+    program: &Program,
+    function: &Function,
+    place: Place,
+    capabilities: &Capabilities,
+) -> (Option<Whole>, String) {
+    let (choice, native) = choose_program(program, function, place, device(capabilities));
     tracing::debug!("@{}: {}", function.name, choice.reason);
     let whole = native.map(Arc::new).map(|native| Whole { lowered: native.clone().lowered(capabilities), native });
     (whole, choice.reason)
 }
 
-fn choose_program(function: &Function, place: Place, device: Device) -> (Choice, Option<Native>) {
+fn choose_program(program: &Program, function: &Function, place: Place, device: Device) -> (Choice, Option<Native>) {
     if place == Place::Device {
         return (Choice::library("the device is forced"), None);
     }
@@ -195,7 +204,10 @@ fn choose_program(function: &Function, place: Place, device: Device) -> (Choice,
             return (choice, None);
         }
     }
-    let mut built = match build::program(function) {
+    let callees = Callees::new(program, function);
+    // Without loops MLX does as well what would be called, and does not keep its callers waiting.
+    let loops = function.body.ops.iter().any(|op| op.kind == OpKind::While);
+    let mut built = match build::program(function, &|op| if loops { callees.of(op) } else { None }) {
         Ok(built) => built,
         Err(why) => return (Choice::library(why), None),
     };

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+mod convolution;
 mod error;
 mod facts;
 mod location;

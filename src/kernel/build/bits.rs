@@ -8,13 +8,17 @@ use crate::kernel::ir::{Node, NodeId};
 use crate::program::{ElementType, ValueId};
 
 impl Lowering<'_> {
+    /// Whether there is such a bitcast here.
+    pub(super) fn check_bits(&self, operand: ValueId, result: ValueId) -> Result<()> {
+        let (from, to) = (self.tensor(operand)?, self.tensor(result)?);
+        let booleans = [from.element, to.element].contains(&ElementType::Bool);
+        if from.rank() != to.rank() && booleans { refused("a bitcast of booleans") } else { Ok(()) }
+    }
+
     /// The element of a bitcast that adds a last dimension, or takes it away.
     pub(super) fn bits(&mut self, operand: ValueId, result: ValueId, index: &[NodeId]) -> Result<NodeId> {
         let (from, to) = (self.tensor(operand)?.element, self.tensor(result)?.element);
         let (from_bits, to_bits) = (width(from), width(to));
-        if [from, to].contains(&ElementType::Bool) {
-            return refused("a bitcast of booleans");
-        }
         let (Some(from_scalar), Some(to_scalar)) = (Scalar::of(from), Scalar::of(to)) else {
             return refused("a bitcast of these types");
         };

@@ -1,6 +1,7 @@
 //! The element of a value at a place, by the op that makes it.
 #![forbid(unsafe_code)]
 
+use super::calls::is_zero;
 use super::lowering::{Lowering, Result, Stop, Where, refused};
 use crate::expression::{self, Binary, Expression, Known, Scalar, Target, Unary, Value};
 use crate::kernel::ir::{Node, NodeId};
@@ -26,7 +27,11 @@ impl<'a> Lowering<'a> {
             self.scalar(value)?;
         }
         match &op.kind {
+            kind if is_zero(kind) => Ok(()),
             OpKind::UniformQuantize | OpKind::UniformDequantize => refused(format!("{} is not there", op.kind.name())),
+            OpKind::DotGeneral(dot) => self.product_types(op, dot).map(|_| ()),
+            OpKind::Convolution(attributes) => self.convolution_sum(op, attributes).map(|_| ()),
+            OpKind::BitcastConvert => self.check_bits(op.operands[0], op.results[0]),
             OpKind::CustomCall(call) => match call.call_target_name.as_str() {
                 "mps.threefry2x32" => Ok(()),
                 target if function(target).is_some() => Ok(()),
@@ -38,7 +43,6 @@ impl<'a> Lowering<'a> {
             | OpKind::Select
             | OpKind::Clamp
             | OpKind::Convert
-            | OpKind::BitcastConvert
             | OpKind::ReducePrecision { .. }
             | OpKind::Constant(_)
             | OpKind::Iota { .. }
@@ -51,7 +55,8 @@ impl<'a> Lowering<'a> {
             | OpKind::Concatenate { .. }
             | OpKind::DynamicSlice { .. }
             | OpKind::Gather(_)
-            | OpKind::DotGeneral(_)
+            | OpKind::PartitionId
+            | OpKind::ReplicaId
             | OpKind::ReduceWindow(_)
             | OpKind::Map { .. }
             | OpKind::Reduce { .. } => Ok(()),
@@ -141,6 +146,10 @@ impl<'a> Lowering<'a> {
                 let scalar = self.scalar(op.results[0])?;
                 Ok(self.constant(scalar, Value::from_bytes(scalar, literal.element(0))))
             }
+            kind if matches!(kind, OpKind::PartitionId | OpKind::ReplicaId) || is_zero(kind) => {
+                let scalar = self.scalar(op.results[0])?;
+                Ok(self.constant(scalar, Value::default()))
+            }
             OpKind::Iota { iota_dimension } => {
                 let (scalar, element) = (self.scalar(op.results[0])?, self.tensor(op.results[0])?.element);
                 let place = index[at(&[*iota_dimension], 0)];
@@ -200,6 +209,7 @@ impl<'a> Lowering<'a> {
             OpKind::Gather(gather) => self.gathered(op, gather, index),
             OpKind::Reduce { dimensions } => self.reduced(op, dimensions, result, index),
             OpKind::ReduceWindow(attributes) => self.windowed(op, attributes, result, index),
+            OpKind::Convolution(attributes) => self.convolved(op, attributes, index),
             OpKind::Map { .. } => {
                 let [body] = &op.regions[..] else { return refused("a map without its region") };
                 let arguments =

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::calls::{self, Callees};
 use super::classes;
 use super::uses::Uses;
 use crate::expression::{Scalar, Value};
@@ -64,6 +65,7 @@ pub(super) struct Lowering<'a> {
     /// How many virtual values, one computed of another, stand behind each.
     pub(super) depths: HashMap<ValueId, usize>,
     pub(super) cost: Cost,
+    callees: &'a Callees<'a>,
 }
 
 /// A kernel with what it costs.
@@ -76,7 +78,7 @@ pub struct Built {
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(function: &'a Function, block: &'a Block) -> Self {
+    pub(super) fn new(function: &'a Function, block: &'a Block, callees: &'a Callees<'a>) -> Self {
         Self {
             function,
             uses: Uses::of(function, block),
@@ -87,6 +89,7 @@ impl<'a> Lowering<'a> {
             shared: HashSet::new(),
             depths: HashMap::new(),
             cost: Cost::default(),
+            callees,
         }
     }
 
@@ -209,6 +212,16 @@ impl<'a> Lowering<'a> {
         if op.has_side_effect() {
             return refused(format!("{} has side effects", op.kind.name()));
         }
+        if self.is_empty(op) {
+            for &result in &op.results {
+                let buffer = self.scratch(result)?;
+                self.places.insert(result, Where::Buffer(buffer));
+            }
+            return Ok(());
+        }
+        if op.results.is_empty() {
+            return Ok(());
+        }
         match &op.kind {
             OpKind::While => return self.lower_while(op),
             OpKind::If | OpKind::Case => return self.lower_case(op),
@@ -226,14 +239,8 @@ impl<'a> Lowering<'a> {
                     return self.scan(op, direction);
                 }
             }
-            OpKind::OptimizationBarrier => {
-                for (&operand, &result) in op.operands.iter().zip(&op.results) {
-                    let buffer = self.made(operand)?;
-                    self.shared.insert(buffer);
-                    self.places.insert(result, Where::Buffer(buffer));
-                }
-                return Ok(());
-            }
+            OpKind::RngBitGenerator { rng_algorithm } => return self.random_bits(op, *rng_algorithm),
+            kind if calls::hands_on(kind) => return self.hand_on(op),
             OpKind::Constant(literal) if !literal.splat && literal.ty.elements() != 1 => {
                 let scalar = self.scalar(op.results[0])?;
                 let place = Place::Constant(literal.data.as_slice().into());
@@ -243,7 +250,12 @@ impl<'a> Lowering<'a> {
             }
             _ => {}
         }
-        self.check(op)?;
+        if let Err(stop) = self.check(op) {
+            return match (self.callees)(op) {
+                Some(callee) => self.call(op, callee),
+                None => Err(stop),
+            };
+        }
         for (index, &result) in op.results.iter().enumerate() {
             self.scalar(result)?;
             self.places.insert(result, Where::Virtual(op, index));
@@ -259,6 +271,15 @@ impl<'a> Lowering<'a> {
             self.make_all(op)?;
         }
         Ok(())
+    }
+
+    /// Whether nothing is to be computed: there are results, and they have no elements.
+    fn is_empty(&self, op: &Op) -> bool {
+        let control = matches!(op.kind, OpKind::While | OpKind::If | OpKind::Case);
+        let empty = |result: &ValueId| {
+            self.function.tensor(*result).is_some_and(|tensor| tensor.is_static() && tensor.elements() == 0)
+        };
+        !control && !op.results.is_empty() && op.results.iter().all(empty)
     }
 
     /// Makes the results of an op that are used.

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+mod calls;
 mod classes;
 mod control;
+mod convolution;
 mod elements;
 mod lowering;
+mod random;
 mod reductions;
 mod regions;
 mod scan;
@@ -18,18 +21,20 @@ mod sort;
 mod trips;
 mod uses;
 
+pub use calls::{Callee, Callees};
 pub use lowering::{Built, Stop};
 
 use lowering::Lowering;
 
 use crate::program::{Block, Function, Op, ValueId};
 
-/// The kernel of a whole function: its arguments are the inputs, its results the outputs.
+/// The kernel of a whole function: its arguments are the inputs, its results the outputs. `callees` has functions of the host
+/// for ops that kernels do not hold.
 ///
 /// # Errors
 /// What it holds that kernels do not.
-pub fn program(function: &Function) -> std::result::Result<Built, String> {
-    let mut lowering = Lowering::new(function, &function.body);
+pub fn program(function: &Function, callees: &Callees<'_>) -> std::result::Result<Built, String> {
+    let mut lowering = Lowering::new(function, &function.body, callees);
     let outcome = lowering.whole(&function.body.arguments, &function.body);
     lowering.finish(outcome)
 }
@@ -44,11 +49,12 @@ pub fn operation(
     op: &Op,
     constants: &[Op],
     captured: &[ValueId],
+    callees: &Callees<'_>,
 ) -> std::result::Result<Built, String> {
     let ops = constants.iter().chain([op]).cloned().collect();
     let block = Block { arguments: Vec::new(), ops, results: op.results.clone() };
     let inputs: Vec<ValueId> = op.operands.iter().chain(captured).copied().collect();
-    let mut lowering = Lowering::new(function, &block);
+    let mut lowering = Lowering::new(function, &block, callees);
     let outcome = lowering.whole(&inputs, &block);
     lowering.finish(outcome)
 }

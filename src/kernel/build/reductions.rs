@@ -3,7 +3,9 @@
 
 use super::elements::{at, position};
 use super::lowering::{Lowering, Result, Stop, refused};
-use crate::expression::{Binary, Scalar, Unary, Value};
+use crate::expression::convert::convert;
+use crate::expression::small_types::wrap;
+use crate::expression::{Binary, Scalar, Term, Value};
 use crate::kernel::ir::{Fold, Node, NodeId};
 use crate::program::{DotGeneral, ElementType, Op, ReduceWindow};
 
@@ -238,15 +240,10 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn product(&mut self, op: &'a Op, dot: &DotGeneral, index: &[NodeId]) -> Result<NodeId> {
         let (lhs, rhs) = (op.operands[0], op.operands[1]);
-        let (left, right, scalar) = (self.scalar(lhs)?, self.scalar(rhs)?, self.scalar(op.results[0])?);
-        let plain = left == right && left == scalar && matches!(scalar, Scalar::F32 | Scalar::F64 | Scalar::I32);
-        if !plain || dot.algorithm.is_some() {
-            return refused("a product of these types");
-        }
+        let (product, sum) = self.product_types(op, dot)?;
         let (left_shape, right_shape) = (self.shape(lhs)?, self.shape(rhs)?);
         let sizes: Vec<usize> = dot.lhs_contracting_dimensions.iter().map(|&each| left_shape[at(&[each], 0)]).collect();
-        let sum = if scalar == Scalar::F32 { Scalar::F64 } else { scalar };
-        let zero = self.constant(sum, Value::from_f64(sum, 0.0));
+        let zero = self.constant(sum, Value::default());
         let places = self.fold(&sizes, &[sum], vec![zero])?;
         // Batches first, then what is left of either side.
         let batches = dot.lhs_batching_dimensions.len();
@@ -266,16 +263,61 @@ impl<'a> Lowering<'a> {
         let left_index = side(&left_shape, &dot.lhs_batching_dimensions, &dot.lhs_contracting_dimensions);
         let right_index = side(&right_shape, &dot.rhs_batching_dimensions, &dot.rhs_contracting_dimensions);
         let (a, b) = (self.element(lhs, &left_index)?, self.element(rhs, &right_index)?);
-        let nest = self.nest();
-        let (a, b) = if sum == scalar {
-            (a, b)
-        } else {
-            (nest.add(Node::Unary(Unary::Convert, a), sum), nest.add(Node::Unary(Unary::Convert, b), sum))
-        };
-        let product = nest.add(Node::Binary(Binary::Multiply, a, b), sum);
         let so_far = self.accumulators()[0];
-        let next = self.nest().add(Node::Binary(Binary::Add, so_far, product), sum);
+        let (left, right) = (self.tensor(lhs)?.element, self.tensor(rhs)?.element);
+        let next = self.term(&[so_far, a, b], |terms| {
+            let factor = |term: &Term, element| {
+                if product.is_integer() { convert(term, element, product) } else { term.cast(sum) }
+            };
+            &terms[0] + factor(&terms[1], left) * factor(&terms[2], right)
+        });
         let result = self.folded(vec![next])[0];
-        Ok(if sum == scalar { result } else { self.nest().add(Node::Unary(Unary::Convert, result), scalar) })
+        let to = self.tensor(op.results[0])?.element;
+        Ok(self.of_sum(result, product, to))
+    }
+
+    /// A sum of products of a type, as an element of another.
+    pub(super) fn of_sum(&mut self, sum: NodeId, product: ElementType, to: ElementType) -> NodeId {
+        self.term(&[sum], |terms| {
+            let Some(narrow) = Scalar::of(product) else { return terms[0].clone() };
+            // f64 becomes a half by way of f32.
+            let single = if narrow.is_half() { terms[0].cast(Scalar::F32) } else { terms[0].clone() };
+            convert(&wrap(single.cast(narrow), product), product, to)
+        })
+    }
+
+    /// The type of a product's elements, and that in which they are added. Where the result's type cannot hold it (floats to
+    /// integers, complex to real numbers) XLA multiplies in the operands' type, and converts.
+    pub(super) fn product_types(&self, op: &Op, dot: &DotGeneral) -> Result<(ElementType, Scalar)> {
+        let [lhs, rhs, result] = [op.operands[0], op.operands[1], op.results[0]];
+        let all = [self.tensor(lhs)?.element, self.tensor(rhs)?.element, self.tensor(result)?.element];
+        if dot.algorithm.is_some() { refused("a product by an algorithm") } else { self.product_types_of(all) }
+    }
+
+    /// The same for operands and a result of these types.
+    pub(super) fn product_types_of(&self, all: [ElementType; 3]) -> Result<(ElementType, Scalar)> {
+        let [lhs, rhs, to] = all;
+        if all.iter().any(|element| element.is_small_float() || *element == ElementType::Bool) {
+            return refused("a product of these types");
+        }
+        let complex = lhs.is_complex() || rhs.is_complex();
+        let product = if to.is_complex() || (lhs.is_integer() && rhs.is_integer()) || !(complex || to.is_integer()) {
+            to
+        } else if complex {
+            ElementType::C64
+        } else if lhs == rhs {
+            lhs
+        } else if [lhs, rhs].contains(&ElementType::F64) {
+            ElementType::F64
+        } else {
+            ElementType::F32
+        };
+        let sum = match Scalar::of(product) {
+            Some(scalar) if scalar.is_complex() => Scalar::C128,
+            Some(scalar) if scalar.is_float() => Scalar::F64,
+            Some(scalar) => scalar,
+            None => return refused("a product of these types"),
+        };
+        Ok((product, sum))
     }
 }

@@ -3,10 +3,11 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AbiParam, Block, InstBuilder, MemFlagsData, Signature, Type, Value, types};
-use cranelift_codegen::isa::TargetFrontendConfig;
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::Module;
 
+use super::call::Callee;
 use super::steps::{Emitter, register};
 use crate::kernel::estimate;
 use crate::kernel::ir::{BufferId, Kernel, Place, Statement};
@@ -31,7 +32,7 @@ pub(super) fn kernel(
     kernel: &Kernel,
     mut builder: FunctionBuilder<'_>,
     target: TargetFrontendConfig,
-) -> Result<(), String> {
+) -> Result<Vec<Box<Callee>>, String> {
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
@@ -52,7 +53,8 @@ pub(super) fn kernel(
         });
     }
     let kept = super::registers::kept(kernel, &mut builder);
-    let mut function = Function { kernel, builder, bases, kept, stop, left, stopped, pointer, target };
+    let callees = Vec::new();
+    let mut function = Function { kernel, builder, bases, kept, stop, left, stopped, pointer, target, callees };
     function.statements(&kernel.body)?;
     let zero = function.builder.ins().iconst(types::I32, 0);
     function.builder.ins().return_(&[zero]);
@@ -60,9 +62,10 @@ pub(super) fn kernel(
     function.builder.set_cold_block(stopped);
     let one = function.builder.ins().iconst(types::I32, 1);
     function.builder.ins().return_(&[one]);
-    function.builder.seal_all_blocks();
-    function.builder.finalize(target);
-    Ok(())
+    let Function { mut builder, callees, .. } = function;
+    builder.seal_all_blocks();
+    builder.finalize(target);
+    Ok(callees)
 }
 
 pub(super) struct Function<'a, 'b> {
@@ -80,10 +83,16 @@ pub(super) struct Function<'a, 'b> {
     stopped: Block,
     pub(super) pointer: Type,
     target: TargetFrontendConfig,
+    /// What is called; the code holds their addresses.
+    pub(super) callees: Vec<Box<Callee>>,
 }
 
 impl<'b> Function<'_, 'b> {
-    pub fn emitter(&mut self) -> Emitter<'_, 'b> {
+    pub(super) fn convention(&self) -> CallConv {
+        self.target.default_call_conv
+    }
+
+    pub(super) fn emitter(&mut self) -> Emitter<'_, 'b> {
         Emitter { builder: &mut self.builder, convention: self.target.default_call_conv, pointer: self.pointer }
     }
 
@@ -92,6 +101,7 @@ impl<'b> Function<'_, 'b> {
             match statement {
                 Statement::Nest(nest) => self.nest(nest)?,
                 Statement::Sort(sort) => self.sort(sort)?,
+                Statement::Call(call) => self.call(call),
                 Statement::Copy { from, to } => self.copy(*from, *to),
                 Statement::While { condition, predicate, body, .. } => {
                     let turn = [condition, body].map(|part| estimate::work(self.kernel, part).outside_of_loops);

@@ -1,10 +1,13 @@
 //! Machine code of the host for kernels, made by Cranelift.
 
+mod call;
 #[cfg(test)]
 mod edges;
 mod emit;
 mod functions;
 mod nest;
+#[cfg(test)]
+mod op_tests;
 mod registers;
 mod sort;
 mod steps;
@@ -35,13 +38,22 @@ pub struct Code {
     module: ManuallyDrop<JITModule>,
     /// What the code reads: it holds the addresses of its constants.
     kernel: Kernel,
+    /// What the code calls: it holds their addresses.
+    _callees: Vec<Box<call::Callee>>,
     inputs: Vec<usize>,
     outputs: Vec<usize>,
 }
 
-/// Loops have ended because they were told to, or took too many steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
+/// Why the code has not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// Loops have ended because they were told to, or took too many steps.
+    #[error("the program was interrupted")]
+    Stopped,
+    /// A function of the host that it calls has failed.
+    #[error("{0}")]
+    Failed(String),
+}
 
 // SAFETY: the module is not touched between its making and its end; what the code reads and writes is what it is called
 // with, and constants that never change.
@@ -92,10 +104,8 @@ impl Code {
             .declare_function("kernel", Linkage::Local, &context.func.signature)
             .map_err(|error| error.to_string())?;
         let mut builder_context = FunctionBuilderContext::new();
-        {
-            let builder = FunctionBuilder::new(&mut context.func, &mut builder_context);
-            emit::kernel(&kernel, builder, module.target_config())?;
-        }
+        let builder = FunctionBuilder::new(&mut context.func, &mut builder_context);
+        let callees = emit::kernel(&kernel, builder, module.target_config())?;
         module.define_function(id, &mut context).map_err(|error| format!("{error:?}"))?;
         module.clear_context(&mut context);
         module.finalize_definitions().map_err(|error| error.to_string())?;
@@ -118,7 +128,7 @@ impl Code {
         };
         let inputs = bytes(|place| if let Place::Input(index) = place { Some(*index) } else { None });
         let outputs = bytes(|place| if let Place::Output(index) = place { Some(*index) } else { None });
-        Ok(Self { entry, module: ManuallyDrop::new(module), kernel, inputs, outputs })
+        Ok(Self { entry, module: ManuallyDrop::new(module), kernel, _callees: callees, inputs, outputs })
     }
 
     /// Bytes of each input.
@@ -134,18 +144,18 @@ impl Code {
     /// Runs once, with arguments of [`Self::inputs`]'s and results of [`Self::outputs`]'s sizes.
     ///
     /// # Errors
-    /// When a loop was told to end.
+    /// When a loop was told to end, or a function of the host fails.
     ///
     /// # Panics
     /// When the sizes are others.
-    pub fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], stop: &AtomicBool) -> Result<(), Stopped> {
+    pub fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], stop: &AtomicBool) -> Result<(), Halt> {
         self.run_within(u64::MAX, inputs, outputs, stop)
     }
 
     /// As [`Self::run`], the loops taking so many scalar operations at most, as [`super::cost`] counts them.
     ///
     /// # Errors
-    /// When a loop was told to end, or took more.
+    /// When a loop was told to end, or took more; when a function of the host failed.
     ///
     /// # Panics
     /// As [`Self::run`].
@@ -155,7 +165,7 @@ impl Code {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         stop: &AtomicBool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Halt> {
         assert!(
             inputs.iter().map(|bytes| bytes.len()).eq(self.inputs.iter().copied()),
             "inputs of {:?} bytes",
@@ -167,7 +177,7 @@ impl Code {
             self.outputs
         );
         if stop.load(Ordering::Relaxed) {
-            return Err(Stopped);
+            return Err(Halt::Stopped);
         }
         let read: smallvec::SmallVec<[*const u8; 16]> = inputs.iter().map(|bytes| bytes.as_ptr()).collect();
         let written: smallvec::SmallVec<[*mut u8; 16]> = outputs.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
@@ -187,7 +197,11 @@ impl Code {
         // only what it has written. The flag is one byte, and read as one; the number of steps is one word.
         let status =
             unsafe { (self.entry)(read.as_ptr(), written.as_ptr(), arena.cast(), stop.as_ptr().cast(), &mut left) };
-        if status == 0 { Ok(()) } else { Err(Stopped) }
+        match status {
+            0 => Ok(()),
+            call::FAILED => Err(Halt::Failed(call::failure())),
+            _ => Err(Halt::Stopped),
+        }
     }
 }
 

@@ -63,9 +63,9 @@ struct State<'a> {
     lanes_of: Option<usize>,
 }
 
-pub(super) struct Loop {
+struct Loop {
     turns: Turns,
-    pub(super) index: Value,
+    index: Value,
     /// None: there is one turn only.
     body: Option<Block>,
     carried: Vec<Value>,
@@ -73,14 +73,14 @@ pub(super) struct Loop {
 
 /// Where an index begins, how it goes on, and the last one. A last one that is not reached in steps is taken all the same.
 #[derive(Clone, Copy)]
-pub(super) struct Turns {
+struct Turns {
     first: usize,
     step: usize,
     last: usize,
 }
 
 impl Turns {
-    pub(super) fn of(size: usize, lanes: usize) -> Self {
+    fn of(size: usize, lanes: usize) -> Self {
         Self { first: 0, step: lanes, last: size - lanes }
     }
 }
@@ -175,34 +175,8 @@ impl<'b> Function<'_, 'b> {
         Vectors { emitter: self.emitter(), lanes: state.lanes }
     }
 
-    /// The result of steps in no loop.
-    pub(super) fn evaluate(
-        &mut self,
-        nest: &Nest,
-        result: NodeId,
-        accumulators: impl Iterator<Item = Number>,
-    ) -> Result<Number, String> {
-        let mut schedule = Schedule::new(self.kernel, nest, at_once);
-        schedule.needed.fill(true);
-        let mut state = State {
-            nest,
-            schedule,
-            indices: Vec::new(),
-            known: Vec::new(),
-            accumulators: accumulators.map(|number| Some(Item::One(number))).collect(),
-            steps: vec![None; nest.steps.len()],
-            lanes: 1,
-            lanes_of: None,
-        };
-        self.level(&mut state, 0, 0)?;
-        match need(&state, result)? {
-            Item::One(number) => Ok(number),
-            Item::Many(_) => Err("lanes out of any loop".to_owned()),
-        }
-    }
-
     /// Begins a loop, which carries values.
-    pub(super) fn begin(&mut self, turns: Turns, carried: &[Value]) -> Loop {
+    fn begin(&mut self, turns: Turns, carried: &[Value]) -> Loop {
         let first = self.builder.ins().iconst(types::I64, turns.first as i64);
         if turns.first >= turns.last {
             return Loop { turns, index: first, body: None, carried: carried.to_vec() };
@@ -222,7 +196,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Ends a loop; what it carries after the last turn.
-    pub(super) fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
+    fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
         let Some(body) = body else { return carried.to_vec() };
         let after = self.builder.create_block();
         let last = turns.last as i64;

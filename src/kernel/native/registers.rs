@@ -71,6 +71,9 @@ fn statements(kernel: &Kernel, all: &[Statement], fit: &mut [bool]) {
                 let all: Vec<BufferId> = all.chain(sort.scratch.iter().flatten().copied()).collect();
                 all.into_iter().for_each(|buffer| fit[buffer as usize] = false);
             }
+            Statement::Call(call) => {
+                call.inputs.iter().chain(&call.outputs).for_each(|&buffer| fit[buffer as usize] = false);
+            }
             Statement::Copy { .. } => {}
             Statement::While { condition, body, .. } => {
                 statements(kernel, condition, fit);

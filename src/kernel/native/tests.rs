@@ -14,7 +14,7 @@ use crate::program::{
 fn both(mut builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let through_mlx = Builder { function: builder.function.clone() }.run(results, inputs).unwrap();
     builder.function.body.results = results.to_vec();
-    let built = build::program(&builder.function).unwrap();
+    let built = build::program(&builder.function, &|_| None).unwrap();
     let code = Code::new(built.kernel).unwrap();
     let mut written: Vec<Vec<u8>> = code.outputs().iter().map(|&size| vec![0xa5; size]).collect();
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
@@ -23,12 +23,12 @@ fn both(mut builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) -> (Vec<V
     (written, through_mlx)
 }
 
-fn same(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
+pub(super) fn same(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
     let (native, mlx) = both(builder, results, inputs);
     assert_eq!(native, mlx);
 }
 
-fn near(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
+pub(super) fn near(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
     let (native, mlx) = both(builder, results, inputs);
     for (native, mlx) in native.iter().zip(&mlx) {
         for (a, b) in f32s(native).into_iter().zip(f32s(mlx)) {
@@ -37,11 +37,11 @@ fn near(builder: Builder, results: &[ValueId], inputs: &[Vec<u8>]) {
     }
 }
 
-fn numbers(count: usize) -> Vec<u8> {
+pub(super) fn numbers(count: usize) -> Vec<u8> {
     bytes(&(0..count).map(|index| (index as f32 * 0.37).sin() * 3.0).collect::<Vec<f32>>())
 }
 
-fn literal(element: ElementType, shape: &[i64], data: Vec<u8>) -> OpKind {
+pub(super) fn literal(element: ElementType, shape: &[i64], data: Vec<u8>) -> OpKind {
     let splat = data.len() == element.bytes();
     OpKind::Constant(Literal { ty: TensorType::new(element, shape), data, splat })
 }
@@ -176,7 +176,7 @@ fn loops_stop_when_they_are_told_to() {
     let limit = builder.argument(tensor(I32, &[]));
     let results = looped(&mut builder, x, limit);
     builder.function.body.results = results;
-    let code = Code::new(build::program(&builder.function).unwrap().kernel).unwrap();
+    let code = Code::new(build::program(&builder.function, &|_| None).unwrap().kernel).unwrap();
     let mut written: Vec<Vec<u8>> = code.outputs().iter().map(|&size| vec![0; size]).collect();
     let (numbers, bound) = (numbers(5), bytes(&[i32::MAX]));
     let stop = AtomicBool::new(false);
@@ -188,7 +188,7 @@ fn loops_stop_when_they_are_told_to() {
         let mut outputs: Vec<&mut [u8]> = written.iter_mut().map(Vec::as_mut_slice).collect();
         let began = std::time::Instant::now();
         // 2^31 turns take seconds.
-        assert_eq!(code.run(&[&numbers, &bound], &mut outputs, &stop), Err(super::Stopped));
+        assert_eq!(code.run(&[&numbers, &bound], &mut outputs, &stop), Err(super::Halt::Stopped));
         assert!(began.elapsed() < std::time::Duration::from_secs(2));
     });
 }
@@ -216,6 +216,6 @@ fn what_kernels_do_not_hold_is_refused_by_name() {
     let x = builder.argument(tensor(F32, &[8]));
     let kind = OpKind::Fft { fft_type: crate::program::FftType::Rfft, fft_length: vec![8] };
     builder.function.body.results = builder.op(kind, &[x], vec![tensor(C64, &[5])], vec![]);
-    let why = build::program(&builder.function).unwrap_err();
+    let why = build::program(&builder.function, &|_| None).unwrap_err();
     assert!(why.contains("fft"), "{why}");
 }

@@ -1,7 +1,7 @@
 //! Infinities and NaN in the kernel, where they meet zeros of padding and dilation.
 //!
 //! Times zero they are NaN. XLA:CPU multiplies so in the convolutions that it gives to Eigen, and leaves the zeros out
-//! in all others ([`leaves_zeros_out`]). Here the zeros of padding are multiplied, and those of dilation unless the
+//! in all others ([`Convolution::leaves_zeros_out`]). Here the zeros of padding are multiplied, and those of dilation unless the
 //! convolution is made in phases. That can be wrong only if the kernel is not finite. Then the host changes the results
 //! that are: where zeros are to be left out, those that are NaN are computed again, one by one; where they are to be
 //! multiplied, those that meet one become NaN.
@@ -11,53 +11,7 @@ use std::sync::Arc;
 
 use super::geometry::{Geometry, Spatial};
 use crate::mlx::{self, Array, Dtype, HostAmendment, Stream};
-use crate::program::{Convolution, ElementType, TensorType};
-
-/// Bytes of arrays that XLA:CPU takes for too little aligned to be given to Eigen.
-const UNALIGNED: i64 = 8;
-
-/// Whether XLA:CPU leaves the zeros of padding and dilation out of this convolution's sums.
-fn leaves_zeros_out(geometry: &Geometry, attributes: &Convolution, types: [&TensorType; 3]) -> bool {
-    let rank = geometry.spatial.len();
-    // Of f32, in which f16 and bf16 are computed too.
-    let tiny = |ty: &&TensorType| ty.elements() as i64 * 4 <= UNALIGNED;
-    let all_ones = |of: fn(&Spatial) -> i64| geometry.spatial.iter().all(|spatial| of(spatial) == 1);
-    // A product of matrices whose columns are added where they belong.
-    let transposed = rank <= 2
-        && geometry.groups == 1
-        && !all_ones(|spatial| spatial.lhs_dilation)
-        && all_ones(|spatial| spatial.rhs_dilation)
-        && all_ones(|spatial| spatial.stride);
-    let f64 = types.iter().any(|ty| ty.element == ElementType::F64);
-    f64 || rank > 3
-        || geometry.spatial.iter().any(|spatial| spatial.reversed)
-        || types.iter().any(tiny)
-        || transposed
-        || is_swapped(geometry, attributes)
-}
-
-/// Whether XLA's simplifier exchanges operand and kernel, for fewer products: the window is then reversed, which Eigen
-/// does not do.
-fn is_swapped(geometry: &Geometry, attributes: &Convolution) -> bool {
-    if geometry.groups > 1 {
-        return false;
-    }
-    let (mut kernel, mut operand) = (1i64, 1i64);
-    for (spatial, &(low, high)) in geometry.spatial.iter().zip(&attributes.padding) {
-        let (size, window) = (geometry.lhs_shape[spatial.lhs_axis], spatial.window);
-        let unpadded = (low, high) == (0, 0) && spatial.rhs_dilation == 1 && !spatial.reversed;
-        let is_group = unpadded && spatial.lhs_dilation == window && spatial.stride == window - 1;
-        let is_contraction = unpadded && window == size && spatial.lhs_dilation == 1 && spatial.stride == 1;
-        if is_group || is_contraction {
-            continue;
-        }
-        let is_whole =
-            size == 1 && spatial.stride == 1 && spatial.rhs_dilation == 1 && (low, high) == (window - 1, window - 1);
-        kernel = kernel.saturating_mul(window);
-        operand = operand.saturating_mul(if is_whole { window } else { size });
-    }
-    kernel > operand
-}
+use crate::program::{Convolution, TensorType};
 
 /// How the elements of a dtype are read and written, and whether an array of them is finite.
 #[derive(Clone, Copy)]
@@ -140,7 +94,7 @@ impl Zeros {
         if geometry.spatial.iter().all(plain) {
             return None;
         }
-        let multiplied = !leaves_zeros_out(geometry, attributes, types);
+        let multiplied = !attributes.leaves_zeros_out(types);
         (left_out || !multiplied).then(|| Arc::new(Self { geometry: geometry.clone(), multiplied }))
     }
 

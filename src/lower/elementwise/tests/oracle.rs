@@ -201,7 +201,7 @@ fn natively(kind: &OpKind, operands: &[ElementType], result: ElementType, argume
         operands.iter().map(|&element| builder.argument(tensor(element, &[count as i64]))).collect();
     let results = builder.op(kind.clone(), &values, vec![tensor(result, &[count as i64])], vec![]);
     builder.function.body.results = results;
-    let built = crate::kernel::build::program(&builder.function).unwrap();
+    let built = crate::kernel::build::program(&builder.function, &|_| None).unwrap();
     let code = crate::kernel::native::Code::new(built.kernel).unwrap();
     let mut output = vec![0; code.outputs()[0]];
     let inputs: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
