@@ -100,6 +100,11 @@ impl Schedule {
         schedule
     }
 
+    /// Whether the nest is so small that its turns are written one after the other.
+    pub fn unrolls(&self) -> bool {
+        self.folds.is_empty() && self.outer.iter().product::<usize>() < LANES
+    }
+
     /// The number of a fold's first loop, in the order of [`Self::sums`].
     pub fn first(&self, fold: usize) -> usize {
         self.outer.len() + self.folds[..fold].iter().map(Vec::len).sum::<usize>()

@@ -8,6 +8,7 @@ mod functions;
 mod nest;
 #[cfg(test)]
 mod op_tests;
+mod registers;
 mod sort;
 mod steps;
 #[cfg(test)]
