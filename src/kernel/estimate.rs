@@ -3,8 +3,10 @@
 
 use super::cost::Cost;
 use super::ir::{Kernel, Nest, Node, Sort, Statement};
+use super::native::at_once;
+use super::schedule::{LANES, Schedule};
 use crate::expression::{Binary, Unary};
-use crate::program::{Class, Function, ValueId};
+use crate::program::{Class, Function, Op, ValueId};
 
 /// What a kernel, or a part of one, has to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,7 +31,7 @@ pub fn work(kernel: &Kernel, statements: &[Statement]) -> Work {
     let mut all = Work::default();
     for statement in statements {
         match statement {
-            Statement::Nest(each) => all.add(nest(each)),
+            Statement::Nest(each) => all.add(nest(kernel, each)),
             Statement::Copy { from, .. } => {
                 let buffer = &kernel.buffers[*from as usize];
                 all.add(COPY + (buffer.elements * buffer.scalar.bytes()) as f64 * COPIED_BYTE);
@@ -72,20 +74,11 @@ fn sort(sort: &Sort) -> f64 {
     elements * (sort.sizes[1].max(2) as f64).log2() * (compared + 8.0 + 4.0 * sort.to.len() as f64)
 }
 
-fn nest(nest: &Nest) -> f64 {
-    let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
-    let turns: Vec<f64> = nest
-        .folds
-        .iter()
-        .map(|fold| product(&nest.dimensions[fold.dimensions.start as usize..fold.dimensions.end as usize]))
-        .collect();
-    let steps: f64 = nest
-        .steps
-        .iter()
-        .map(|step| cost(&step.node) * if step.scope == 0 { 1.0 } else { turns[step.scope as usize - 1] })
-        .sum();
-    let outer = product(&nest.dimensions[..nest.outer as usize]);
-    outer * (steps + TURN + nest.stores.len() as f64 + turns.iter().sum::<f64>() * CARRIED)
+fn nest(kernel: &Kernel, nest: &Nest) -> f64 {
+    if nest.dimensions[..nest.outer as usize].contains(&0) {
+        return TURN;
+    }
+    Schedule::new(kernel, nest, at_once).cost(nest, at_once, cost, TURN, CARRIED)
 }
 
 /// What a node costs, in scalar operations.
@@ -124,21 +117,35 @@ pub(super) fn cost(node: &Node) -> f64 {
 pub fn at_least(function: &Function) -> Option<Cost> {
     let mut cost = Cost::default();
     for op in &function.body.ops {
-        let elements =
-            || op.results.iter().filter_map(|&result| function.tensor(result)).map(|ty| ty.elements() as f64);
         match op.kind.class() {
             Class::Control => return None,
             Class::View | Class::Source | Class::Annotation => continue,
-            Class::Contraction | Class::Reduction => cost.steps += op.work(function).flops,
+            Class::Contraction | Class::Reduction => cost.steps += op.work(function).flops / LANES as f64,
             _ => {}
         }
-        cost.nodes += 1.0;
-        cost.elements += elements().sum::<f64>();
+        library(function, op, &mut cost);
     }
     for result in &function.body.results {
-        cost.steps += function.tensor(*result)?.elements() as f64;
+        cost.steps += function.tensor(*result)?.elements() as f64 / LANES as f64;
     }
     Some(cost)
+}
+
+/// Adds what MLX has to do for an op, without its regions.
+pub fn library(function: &Function, op: &Op, cost: &mut Cost) {
+    let elements = |values: &[ValueId]| -> f64 {
+        values.iter().filter_map(|&value| function.tensor(value)).map(|ty| ty.elements() as f64).sum()
+    };
+    let work = op.work(function);
+    cost.nodes += 1.0;
+    cost.functions += work.transcendentals;
+    cost.elements += match op.kind.class() {
+        Class::Reduction => elements(&op.operands).max(elements(&op.results)),
+        _ => elements(&op.results),
+    };
+    if op.kind.class() == Class::Contraction {
+        cost.flops += work.flops;
+    }
 }
 
 /// Adds what goes in and out.

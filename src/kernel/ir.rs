@@ -200,6 +200,8 @@ pub enum Statement {
         body: Vec<Statement>,
         /// How many there are, where that is known.
         trips: Option<u64>,
+        /// Scalar operations of a turn, without those of loops in it.
+        steps: u32,
     },
     /// One of the arms; the last one where the index is out of range.
     Case {

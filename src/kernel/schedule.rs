@@ -324,12 +324,48 @@ impl Schedule {
         total
     }
 
+    /// What the whole nest costs, where a step alone costs that; what a loop does at each turn, and what the next turn of a
+    /// fold waits for the last one's.
+    pub fn cost(&self, nest: &Nest, at_once: AtOnce, alone: fn(&Node) -> f64, turn: f64, carried: f64) -> f64 {
+        let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
+        let all = product(&self.outer);
+        let mut total = all / self.lanes as f64 * (turn + nest.stores.len() as f64);
+        // Folds in the innermost loop run for its lanes at once.
+        let inside = |fold: usize| self.lanes > 1 && self.fold_levels[fold] as usize == self.outer.len();
+        let around = |fold: usize| product(&self.outer[..self.fold_levels[fold] as usize]);
+        for (fold, sizes) in self.folds.iter().enumerate() {
+            let lanes = if inside(fold) { self.lanes } else { self.fold_lanes[fold] };
+            total += around(fold) * product(sizes) / lanes as f64 * (turn + carried);
+        }
+        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id]) {
+            let level = self.levels[id] as usize;
+            let (turns, fold, lanes) = match (step.scope as usize).checked_sub(1) {
+                None => (product(&self.outer[..level]), None, if level == self.outer.len() { self.lanes } else { 1 }),
+                Some(fold) => {
+                    let turns = around(fold) * product(&self.folds[fold][..level]);
+                    match (inside(fold), level == self.folds[fold].len()) {
+                        (true, _) => (turns, None, self.lanes),
+                        (false, innermost) => (turns, Some(fold), if innermost { self.fold_lanes[fold] } else { 1 }),
+                    }
+                }
+            };
+            total += turns * self.among(nest, at_once, id, fold, lanes, alone(&step.node));
+        }
+        total
+    }
+
     fn step(&self, nest: &Nest, at_once: AtOnce, id: usize, fold: Option<usize>, lanes: usize) -> f64 {
         let step = &nest.steps[id];
         let alone = if self.sums[id].as_ref().is_some_and(Sum::is_affine) { 1.0 } else { estimate::cost(&step.node) };
-        if lanes == 1 {
+        self.among(nest, at_once, id, fold, lanes, alone)
+    }
+
+    /// What a step costs for one of so many lanes, that costs so much alone.
+    fn among(&self, nest: &Nest, at_once: AtOnce, id: usize, fold: Option<usize>, lanes: usize, alone: f64) -> f64 {
+        if lanes == 1 || alone == 0.0 {
             return alone;
         }
+        let step = &nest.steps[id];
         let is_at_once = match step.node {
             Node::Load(_, at) => self.stride(nest, at, fold) == Some(1),
             ref node => {

@@ -216,3 +216,81 @@ fn choose_program(program: &Program, function: &Function, place: Place, device: 
         Err(why) => (Choice::library(format_args!("no native code: {why}")), None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Builder, bytes, tensor};
+    use super::*;
+    use crate::program::ElementType::{Bool, F32, I32};
+    use crate::program::{Binary, CompareType, Direction, Literal, TensorType};
+
+    fn literal(value: i32) -> OpKind {
+        OpKind::Constant(Literal { ty: TensorType::new(I32, &[]), data: bytes(&[value]), splat: true })
+    }
+
+    /// `while counter < bound` over a vector; the bound is an argument if it is not given.
+    fn looped(bound: Option<i32>, elements: i64) -> Function {
+        let (int, vector) = (tensor(I32, &[]), tensor(F32, &[elements]));
+        let mut builder = Builder::default();
+        let x = builder.argument(vector.clone());
+        let zero = builder.op(literal(0), &[], vec![int.clone()], vec![])[0];
+        let bound = match bound {
+            Some(bound) => builder.op(literal(bound), &[], vec![int.clone()], vec![])[0],
+            None => builder.argument(int.clone()),
+        };
+        let types = vec![int.clone(), vector.clone()];
+        let condition = builder.block(types.clone(), |builder, arguments| {
+            let kind = OpKind::Compare { direction: Direction::Lt, compare_type: CompareType::Signed };
+            let less = builder.make(kind, &[arguments[0], bound], vec![tensor(Bool, &[])], vec![]);
+            let results = less.results.clone();
+            (vec![less], results)
+        });
+        let body = builder.block(types.clone(), |builder, arguments| {
+            let one = builder.make(literal(1), &[], vec![int.clone()], vec![]);
+            let add = OpKind::Binary(Binary::Add);
+            let next = builder.make(add.clone(), &[arguments[0], one.results[0]], vec![int.clone()], vec![]);
+            let sum = builder.make(add, &[arguments[1], arguments[1]], vec![vector.clone()], vec![]);
+            let results = vec![next.results[0], sum.results[0]];
+            (vec![one, next, sum], results)
+        });
+        builder.function.body.results = builder.op(OpKind::While, &[zero, x], types, vec![condition, body]);
+        builder.function
+    }
+
+    fn cost(function: &Function) -> Cost {
+        build::program(function).expect("a kernel").cost
+    }
+
+    #[test]
+    fn known_turns_count_and_unknown_ones_are_said() {
+        let (ten, hundred) = (cost(&looped(Some(10), 64)), cost(&looped(Some(100), 64)));
+        assert!(!ten.open_ended && !hundred.open_ended);
+        let ratio = hundred.steps / ten.steps;
+        assert!((8.0..=10.0).contains(&ratio), "{ten:?} {hundred:?}");
+        assert!(hundred.nodes > 9.0 * ten.nodes, "{ten:?} {hundred:?}");
+        let unknown = cost(&looped(None, 64));
+        assert!(unknown.open_ended && unknown.is_short() && !unknown.is_bounded(), "{unknown:?}");
+        assert_eq!(cost(&looped(Some(-5), 64)).nodes, 0.0);
+    }
+
+    #[test]
+    fn who_runs_a_program_is_said_with_the_reason() {
+        let capabilities = Backend::Cpu.capabilities(false);
+        let (whole, reason) = program(&looped(Some(10), 4), Place::Auto, capabilities);
+        assert!(whole.is_some_and(|whole| whole.native.is_short()), "{reason}");
+        assert!(reason.starts_with("native: "), "{reason}");
+        let (whole, reason) = program(&looped(Some(10), 4), Place::Device, capabilities);
+        assert!(whole.is_none());
+        assert_eq!(reason, "mlx: the device is forced");
+    }
+
+    #[test]
+    fn loops_that_take_too_many_steps_are_given_up() {
+        let (whole, _) = program(&looped(None, 4), Place::Auto, Backend::Cpu.capabilities(false));
+        let native = whole.expect("a kernel").native;
+        let x = bytes(&[1f32; 4]);
+        let results = native.run_shortly(&[&x, &bytes(&[3i32])]).unwrap().expect("it is short");
+        assert_eq!(results[1].as_bytes().unwrap(), bytes(&[8f32; 4]));
+        assert!(native.run_shortly(&[&x, &bytes(&[i32::MAX])]).unwrap().is_none());
+    }
+}

@@ -205,10 +205,7 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn op(&mut self, op: &'a Op) -> Result<()> {
         if !classes::is_free(&op.kind) {
-            self.cost.nodes += 1.0;
-            for &result in &op.results {
-                self.cost.elements += self.tensor(result)?.elements() as f64;
-            }
+            estimate::library(self.function, op, &mut self.cost);
         }
         if op.has_side_effect() {
             return refused(format!("{} has side effects", op.kind.name()));

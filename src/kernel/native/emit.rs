@@ -9,7 +9,6 @@ use cranelift_module::Module;
 
 use super::call::Callee;
 use super::steps::{Emitter, register};
-use crate::kernel::estimate;
 use crate::kernel::ir::{BufferId, Kernel, Place, Statement};
 
 /// Bytes that are copied by loads and stores.
@@ -103,9 +102,8 @@ impl<'b> Function<'_, 'b> {
                 Statement::Sort(sort) => self.sort(sort)?,
                 Statement::Call(call) => self.call(call),
                 Statement::Copy { from, to } => self.copy(*from, *to),
-                Statement::While { condition, predicate, body, .. } => {
-                    let turn = [condition, body].map(|part| estimate::work(self.kernel, part).outside_of_loops);
-                    self.lower_while((condition, *predicate), body, turn.iter().sum::<f64>() as u32)?;
+                Statement::While { condition, predicate, body, steps, .. } => {
+                    self.lower_while((condition, *predicate), body, *steps)?;
                 }
                 Statement::Case { index, arms } => self.case(*index, arms)?,
             }

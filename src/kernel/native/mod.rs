@@ -15,6 +15,8 @@ mod steps;
 mod tests;
 mod vector;
 
+pub(super) use nest::at_once;
+
 use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};

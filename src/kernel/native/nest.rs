@@ -86,7 +86,7 @@ impl Turns {
 }
 
 /// Whether vectors have the step.
-pub(super) fn at_once(nest: &Nest, node: &Node, scalar: Scalar, varies: &dyn Fn(NodeId) -> bool) -> bool {
+pub(in crate::kernel) fn at_once(nest: &Nest, node: &Node, scalar: Scalar, varies: &dyn Fn(NodeId) -> bool) -> bool {
     let of = |id: NodeId| nest.steps[id as usize].scalar;
     match *node {
         Node::Unary(function, a) => vector::has_unary(function, of(a), scalar),
