@@ -257,8 +257,13 @@ mod tests {
         builder.function
     }
 
+    fn choice(function: &Function, place: Place) -> (Option<Whole>, String) {
+        let program = Program { functions: vec![function.clone()], ..Program::default() };
+        super::program(&program, function, place, Backend::Cpu.capabilities(false))
+    }
+
     fn cost(function: &Function) -> Cost {
-        build::program(function).expect("a kernel").cost
+        build::program(function, &|_| None).expect("a kernel").cost
     }
 
     #[test]
@@ -270,23 +275,22 @@ mod tests {
         assert!(hundred.nodes > 9.0 * ten.nodes, "{ten:?} {hundred:?}");
         let unknown = cost(&looped(None, 64));
         assert!(unknown.open_ended && unknown.is_short() && !unknown.is_bounded(), "{unknown:?}");
-        assert_eq!(cost(&looped(Some(-5), 64)).nodes, 0.0);
+        assert!(cost(&looped(Some(-5), 64)).nodes <= 1.0, "the loop alone");
     }
 
     #[test]
     fn who_runs_a_program_is_said_with_the_reason() {
-        let capabilities = Backend::Cpu.capabilities(false);
-        let (whole, reason) = program(&looped(Some(10), 4), Place::Auto, capabilities);
+        let (whole, reason) = choice(&looped(Some(10), 4), Place::Auto);
         assert!(whole.is_some_and(|whole| whole.native.is_short()), "{reason}");
         assert!(reason.starts_with("native: "), "{reason}");
-        let (whole, reason) = program(&looped(Some(10), 4), Place::Device, capabilities);
+        let (whole, reason) = choice(&looped(Some(10), 4), Place::Device);
         assert!(whole.is_none());
         assert_eq!(reason, "mlx: the device is forced");
     }
 
     #[test]
     fn loops_that_take_too_many_steps_are_given_up() {
-        let (whole, _) = program(&looped(None, 4), Place::Auto, Backend::Cpu.capabilities(false));
+        let (whole, _) = choice(&looped(None, 4), Place::Auto);
         let native = whole.expect("a kernel").native;
         let x = bytes(&[1f32; 4]);
         let results = native.run_shortly(&[&x, &bytes(&[3i32])]).unwrap().expect("it is short");

@@ -53,6 +53,7 @@ fn in_context<T>(
         capabilities: Backend::Cpu.capabilities(false),
         place: Default::default(),
         scalar: false,
+        note: None,
         compile_region: |_, _, _| unreachable!("convolutions have no regions"),
     };
     call(&context, &op)
