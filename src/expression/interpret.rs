@@ -22,15 +22,15 @@ impl Expression {
                 Node::Constant(value) => value,
                 Node::Unary(function, a) => {
                     let (a, of) = at(a);
-                    unary(function, of, scalar, a)
+                    function.apply(of, scalar, a)
                 }
                 Node::Binary(function, a, b) => {
                     let ((a, of), (b, _)) = (at(a), at(b));
-                    binary(function, of, a, b)
+                    function.apply(of, a, b)
                 }
                 Node::Compare(direction, a, b) => {
                     let ((a, of), (b, _)) = (at(a), at(b));
-                    Value::from_bits(u64::from(compare(direction, of, a, b)))
+                    bool_value(holds(direction, of, a, b))
                 }
                 Node::Select(condition, yes, no) => at(if at(condition).0.bits != 0 { yes } else { no }).0,
             };
@@ -50,20 +50,34 @@ fn bool_value(holds: bool) -> Value {
     Value::from_bits(u64::from(holds))
 }
 
-fn unary(function: Unary, of: Scalar, to: Scalar, a: Value) -> Value {
-    match function {
-        Unary::Convert => convert(of, to, a),
-        Unary::Bitcast if of == Scalar::C64 => Value::from_bits(a.bits | a.imaginary << 32),
-        Unary::Bitcast if to == Scalar::C64 => Value { bits: a.bits & 0xffff_ffff, imaginary: a.bits >> 32 },
-        Unary::Bitcast => a,
-        Unary::Decode(element) => Value::from_bits(u64::from(small_float(element, a.bits as u8).to_bits())),
-        Unary::Real => Value::from_bits(a.bits),
-        Unary::Imaginary => Value::from_bits(a.imaginary),
-        Unary::IsNan => bool_value(a.to_f64(of).is_nan()),
-        Unary::IsInf => bool_value(a.to_f64(of).is_infinite()),
-        Unary::IsFinite => bool_value(a.to_f64(of).is_finite()),
-        _ if of.is_float() => float_function(function, of, a),
-        _ => integer_function(function, of, a),
+impl Unary {
+    /// The result, of type `to`, for a number of type `of`.
+    pub fn apply(self, of: Scalar, to: Scalar, a: Value) -> Value {
+        match self {
+            Self::Convert => convert(of, to, a),
+            Self::Bitcast if of == Scalar::C64 => Value::from_bits(a.bits | a.imaginary << 32),
+            Self::Bitcast if to == Scalar::C64 => Value { bits: a.bits & 0xffff_ffff, imaginary: a.bits >> 32 },
+            Self::Bitcast => a,
+            Self::Decode(element) => Value::from_bits(u64::from(small_float(element, a.bits as u8).to_bits())),
+            Self::Real => Value::from_bits(a.bits),
+            Self::Imaginary => Value::from_bits(a.imaginary),
+            Self::IsNan => bool_value(a.to_f64(of).is_nan()),
+            Self::IsInf => bool_value(a.to_f64(of).is_infinite()),
+            Self::IsFinite => bool_value(a.to_f64(of).is_finite()),
+            _ if of.is_float() => float_function(self, of, a),
+            _ => integer_function(self, of, a),
+        }
+    }
+}
+
+impl Binary {
+    /// The result for two numbers of a type.
+    pub fn apply(self, of: Scalar, a: Value, b: Value) -> Value {
+        match self {
+            Self::Complex => Value { bits: a.bits, imaginary: b.bits },
+            _ if of.is_float() => float_binary(self, of, a, b),
+            _ => integer_binary(self, of, a, b),
+        }
     }
 }
 
@@ -161,8 +175,9 @@ fn float_to_float(of: Scalar, to: Scalar, a: Value) -> Value {
     }
 }
 
-fn compare(direction: Direction, of: Scalar, a: Value, b: Value) -> bool {
-    fn holds<T: PartialOrd>(direction: Direction, a: T, b: T) -> bool {
+/// Whether two numbers of a type are in a relation.
+pub fn holds(direction: Direction, of: Scalar, a: Value, b: Value) -> bool {
+    fn ordered<T: PartialOrd>(direction: Direction, a: T, b: T) -> bool {
         match direction {
             Direction::Eq => a == b,
             Direction::Ne => a != b,
@@ -173,17 +188,9 @@ fn compare(direction: Direction, of: Scalar, a: Value, b: Value) -> bool {
         }
     }
     if of.is_float() {
-        holds(direction, a.to_f64(of), b.to_f64(of))
+        ordered(direction, a.to_f64(of), b.to_f64(of))
     } else {
-        holds(direction, a.to_i128(of), b.to_i128(of))
-    }
-}
-
-fn binary(function: Binary, of: Scalar, a: Value, b: Value) -> Value {
-    match function {
-        Binary::Complex => Value { bits: a.bits, imaginary: b.bits },
-        _ if of.is_float() => float_binary(function, of, a, b),
-        _ => integer_binary(function, of, a, b),
+        ordered(direction, a.to_i128(of), b.to_i128(of))
     }
 }
 

@@ -17,6 +17,7 @@ mod node;
 mod print;
 pub mod random;
 mod scalar;
+mod single;
 pub mod small_types;
 mod special;
 mod target;
@@ -24,7 +25,7 @@ mod term;
 mod value;
 
 pub use elementwise::{Known, Refusal, elementwise, is_named, named};
-pub use interpret::interpret;
+pub use interpret::{holds, interpret};
 pub use node::{Binary, Expression, Node, NodeId, Unary};
 pub use scalar::Scalar;
 pub use target::Target;

@@ -20,6 +20,8 @@ pub struct Target {
     pub precise_single: bool,
     /// The same in f64, and the reciprocal of a square root.
     pub precise_double: bool,
+    /// Whether elementary functions of f32 (exp, log, sine …) are functions, not arithmetic.
+    pub single_functions: bool,
     /// Whether there is a cube root.
     pub cube_root: bool,
     /// Whether powers follow C for NaN and infinities (`x^0 = 1^y = 1`).
@@ -46,6 +48,7 @@ impl Target {
         precise_complex_sqrt: false,
         precise_single: true,
         precise_double: true,
+        single_functions: true,
         cube_root: true,
         c_powers: true,
         c_remainder: true,
@@ -54,6 +57,9 @@ impl Target {
         negates_single_nan: true,
         fast_select: true,
     };
+
+    /// As [`Self::HOST`], for code that computes several numbers at once: calls are of one.
+    pub const NATIVE: Self = Self { single_functions: false, ..Self::HOST };
 
     /// Whether exp, sine and cosine of the type are good to the last digits.
     pub fn is_precise(&self, scalar: Scalar) -> bool {

@@ -10,7 +10,7 @@ use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Shl, Shr, Sub};
 use std::rc::Rc;
 
 use super::node::{Binary, Expression, Node, NodeId, Nodes, Unary};
-use super::{Scalar, Target, Value};
+use super::{Scalar, Target, Value, single};
 use crate::program::{Direction, ElementType};
 
 struct Builder {
@@ -135,8 +135,14 @@ impl Term {
         self.make(Node::Constant(Value::from_i128(self.scalar, value)), self.scalar)
     }
 
-    /// A function of this term that does not change the type.
+    /// A function of this term that does not change the type: the target's own, or arithmetic where it has none.
     pub fn apply(&self, function: Unary) -> Term {
+        let defined = if self.is_arithmetic() { single::unary(function, self) } else { None };
+        defined.unwrap_or_else(|| self.library(function))
+    }
+
+    /// As [`Self::apply`], always as a function.
+    pub fn library(&self, function: Unary) -> Term {
         self.make(Node::Unary(function, self.id), self.scalar)
     }
 
@@ -144,7 +150,13 @@ impl Term {
     pub fn apply2(&self, function: Binary, other: impl Operand) -> Term {
         let other = other.term(self);
         debug_assert_eq!(self.scalar, other.scalar, "{function:?} of one type");
-        self.make(Node::Binary(function, self.id, other.id), self.scalar)
+        let defined = if self.is_arithmetic() { single::binary(function, self, &other) } else { None };
+        defined.unwrap_or_else(|| self.make(Node::Binary(function, self.id, other.id), self.scalar))
+    }
+
+    /// Whether its elementary functions are made of arithmetic.
+    fn is_arithmetic(&self) -> bool {
+        self.scalar == Scalar::F32 && !self.target().single_functions
     }
 
     unary!(

@@ -71,8 +71,6 @@ pub struct Cost {
     pub bytes: f64,
     /// Whether there are loops of unknown length, which count as one turn.
     pub open_ended: bool,
-    /// Whether native code waits for other threads: for calls of MLX.
-    pub waits: bool,
 }
 
 impl Cost {
@@ -112,12 +110,12 @@ impl Cost {
     /// Whether native code may run on the thread that calls the program, which it keeps for that long. What has loops of
     /// unknown length is given [`INLINE_STEPS`] there.
     pub fn is_short(&self) -> bool {
-        !self.waits && self.computation() <= INLINE
+        self.computation() <= INLINE
     }
 
     /// Whether it may run among MLX's own work.
     pub fn is_bounded(&self) -> bool {
-        !self.open_ended && !self.waits && self.computation() <= AMONG_OTHERS
+        !self.open_ended && self.computation() <= AMONG_OTHERS
     }
 }
 

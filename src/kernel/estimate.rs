@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::cost::Cost;
-use super::ir::{Kernel, Nest, Node, Sort, Statement};
+use super::ir::{Kernel, Node, Sort, Statement};
 use crate::expression::{Binary, Unary};
 use crate::program::{Class, Function, ValueId};
 
@@ -29,13 +29,13 @@ pub fn work(kernel: &Kernel, statements: &[Statement]) -> Work {
     let mut all = Work::default();
     for statement in statements {
         match statement {
-            Statement::Nest(each) => all.add(nest(each)),
+            Statement::Nest(nest) => all.add(super::native::work(kernel, nest)),
             Statement::Copy { from, .. } => {
                 let buffer = &kernel.buffers[*from as usize];
                 all.add(COPY + (buffer.elements * buffer.scalar.bytes()) as f64 * COPIED_BYTE);
             }
             Statement::Sort(each) => all.add(sort(each)),
-            Statement::Call(call) => all.add(call.steps),
+            Statement::Call(each) => all.add(each.steps),
             Statement::While { condition, body, trips, .. } => {
                 for part in [condition, body] {
                     let turn = work(kernel, part);
@@ -60,32 +60,11 @@ pub fn work(kernel: &Kernel, statements: &[Statement]) -> Work {
 /// Scalar operations that a copy takes, and a byte of it.
 const COPY: f64 = 4.0;
 const COPIED_BYTE: f64 = 0.2;
-/// What the next turn of a fold waits for the last one's.
-const CARRIED: f64 = 4.0;
-/// What a loop does at each turn.
-const TURN: f64 = 1.0;
-
 /// A merge sort: each of the elements is compared and moved once for each doubling of the length.
 fn sort(sort: &Sort) -> f64 {
     let elements: f64 = sort.sizes.iter().map(|&size| size as f64).product();
     let compared: f64 = sort.comparator.steps.iter().map(|step| cost(&step.node)).sum();
     elements * (sort.sizes[1].max(2) as f64).log2() * (compared + 8.0 + 4.0 * sort.to.len() as f64)
-}
-
-fn nest(nest: &Nest) -> f64 {
-    let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
-    let turns: Vec<f64> = nest
-        .folds
-        .iter()
-        .map(|fold| product(&nest.dimensions[fold.dimensions.start as usize..fold.dimensions.end as usize]))
-        .collect();
-    let steps: f64 = nest
-        .steps
-        .iter()
-        .map(|step| cost(&step.node) * if step.scope == 0 { 1.0 } else { turns[step.scope as usize - 1] })
-        .sum();
-    let outer = product(&nest.dimensions[..nest.outer as usize]);
-    outer * (steps + TURN + nest.stores.len() as f64 + turns.iter().sum::<f64>() * CARRIED)
 }
 
 /// What a node costs, in scalar operations.

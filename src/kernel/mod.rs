@@ -8,9 +8,12 @@ mod affine;
 pub mod build;
 pub mod cost;
 pub mod estimate;
+pub mod interpret;
 mod ir;
 pub mod native;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use ir::{
     Buffer, BufferId, Call, Fold, HostFunction, Kernel, Nest, Node, NodeId, Place, Sort, Sorted, Statement, Step, Store,

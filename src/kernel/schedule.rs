@@ -2,11 +2,17 @@
 #![forbid(unsafe_code)]
 
 use super::affine::{Sum, sums};
+use super::estimate;
 use super::ir::{BufferId, Kernel, Nest, Node, NodeId, Place};
-use crate::expression::{Binary, Scalar};
+use crate::expression::{Binary, Scalar, Unary};
 
 /// Numbers that a processor computes at once, of those that fit four to a register.
 pub const LANES: usize = 4;
+
+/// What a loop does at each turn, in scalar operations.
+const TURN: f64 = 1.0;
+/// What the next turn of a fold waits for the last one's.
+const CARRIED: f64 = 4.0;
 
 /// Whether a step of a type is computed for all lanes at once, when operands for which the last argument does not hold are
 /// the same in all of them. The rest goes element by element.
@@ -31,12 +37,16 @@ impl std::ops::BitOrAssign for Depends {
 pub struct Schedule {
     /// Sizes of the loops around the body; none is of one turn.
     pub outer: Vec<usize>,
-    /// The same of each fold.
+    /// Which of them go in their order.
+    ordered: Vec<bool>,
+    /// The sizes of each fold's.
     pub folds: Vec<Vec<usize>>,
     /// Indices over the loops: those of the outer ones, then those of the first fold, and so on.
     pub sums: Vec<Option<Sum>>,
     /// Whether a step is computed as such; sums of indices alone are not.
     pub needed: Vec<bool>,
+    /// Calls whose results a selection hardly ever takes: they are made where it does.
+    pub rare: Vec<bool>,
     /// In how many loops of its scope each step stands.
     pub levels: Vec<u32>,
     /// In how many loops around the body each fold stands.
@@ -74,8 +84,10 @@ impl Schedule {
         }
         let mut schedule = Self {
             outer: merged.outer,
+            ordered: merged.ordered,
             folds: merged.folds,
             sums,
+            rare: rare(nest, &needed),
             needed,
             levels: Vec::new(),
             fold_levels: Vec::new(),
@@ -139,8 +151,6 @@ impl Schedule {
                             depends.outer = all(self.outer.len());
                         }
                     }
-                    // An element that a comparator is given.
-                    Node::Accumulator(_) if scope == 0 => {}
                     Node::Accumulator(_) => {
                         depends.outer = folds[scope - 1];
                         depends.inner = all(self.folds[scope - 1].len());
@@ -219,10 +229,14 @@ impl Schedule {
             self.sums[store.at as usize].is_some()
                 && self.stride(nest, store.at, None).is_some_and(|stride| stride != 0)
         };
-        if reads_own || !nest.ordered.is_empty() || !nest.stores.iter().all(known) {
+        if self.ordered.last() == Some(&true) || !nest.stores.iter().all(known) {
             return;
         }
-        let lanes = lanes(size, self.in_loop(nest, None), true);
+        // What is read where it is written must not be computed twice.
+        let lanes = lanes(size, self.in_loop(nest, None), !reads_own);
+        if reads_own && size % lanes != 0 {
+            return;
+        }
         let alone = self.weight(nest, at_once, None, 1);
         if lanes > 1 && self.weight(nest, at_once, None, lanes) < alone {
             self.lanes = lanes;
@@ -234,6 +248,37 @@ impl Schedule {
         }
     }
 
+    /// Scalar operations that the nest takes, those of several lanes at once counting as the part of one that they take.
+    pub fn work(&self, nest: &Nest, at_once: AtOnce) -> f64 {
+        let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
+        let turns = |level: u32| {
+            let whole = level as usize == self.outer.len() && level > 0;
+            product(&self.outer[..level as usize]) / if whole { self.lanes as f64 } else { 1.0 }
+        };
+        let mut total = TURN * turns(self.outer.len() as u32);
+        for fold in 0..self.folds.len() {
+            let carried = product(&self.folds[fold]) / self.fold_lanes[fold] as f64 * CARRIED;
+            total += turns(self.fold_levels[fold]) * carried;
+        }
+        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id] && !self.rare[id]) {
+            let scope = step.scope as usize;
+            let (around, fold) = match scope {
+                0 => (turns(self.levels[id]), None),
+                _ => {
+                    let loops = &self.folds[scope - 1][..self.levels[id] as usize];
+                    let lanes = if loops.len() == self.folds[scope - 1].len() { self.fold_lanes[scope - 1] } else { 1 };
+                    (turns(self.fold_levels[scope - 1]) * product(loops) / lanes as f64, Some(scope - 1))
+                }
+            };
+            let own = fold.filter(|&fold| self.fold_lanes[fold] > 1);
+            let lanes = own.map_or(self.lanes, |fold| self.fold_lanes[fold]);
+            let lanes = if self.varies(nest, id as NodeId, own) { lanes } else { 1 };
+            // Of one element; a turn computes them all.
+            total += around * self.step(nest, at_once, id, own, lanes) * lanes as f64;
+        }
+        total + nest.stores.len() as f64 * product(&self.outer) / self.lanes.min(LANES) as f64
+    }
+
     /// How many steps stand in an innermost loop.
     fn in_loop(&self, nest: &Nest, fold: Option<usize>) -> usize {
         (0..nest.steps.len()).filter(|&id| self.needed[id] && self.varies(nest, id as NodeId, fold)).count()
@@ -242,7 +287,7 @@ impl Schedule {
     /// What the steps cost that are in an innermost loop with so many lanes, for one element of it.
     fn weight(&self, nest: &Nest, at_once: AtOnce, fold: Option<usize>, lanes: usize) -> f64 {
         let mut total = 0.0;
-        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id]) {
+        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id] && !self.rare[id]) {
             if step.scalar == Scalar::C128 && lanes > 1 {
                 return f64::INFINITY;
             }
@@ -276,13 +321,7 @@ impl Schedule {
 
     fn step(&self, nest: &Nest, at_once: AtOnce, id: usize, fold: Option<usize>, lanes: usize) -> f64 {
         let step = &nest.steps[id];
-        let alone = match step.node {
-            Node::Constant(_) | Node::Index(_) | Node::Accumulator(_) | Node::Folded(..) => return 0.0,
-            Node::Binary(Binary::Divide | Binary::Remainder, ..) => 4.0,
-            Node::Binary(Binary::Power | Binary::Atan2, ..) => 40.0,
-            Node::Unary(function, _) if is_called(function) => 20.0,
-            _ => 1.0,
-        };
+        let alone = if self.sums[id].as_ref().is_some_and(Sum::is_affine) { 1.0 } else { estimate::cost(&step.node) };
         if lanes == 1 {
             return alone;
         }
@@ -302,8 +341,9 @@ fn registers(scalar: Scalar) -> usize {
     if scalar.bytes() == 8 { 2 } else { 1 }
 }
 
-fn is_called(function: crate::expression::Unary) -> bool {
-    use crate::expression::Unary::*;
+/// Whether a function is a call.
+fn is_called(function: Unary) -> bool {
+    use Unary::*;
     matches!(
         function,
         Cbrt | Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Sinh | Cosh | Tanh | Asin | Acos | Atan | Asinh | Acosh
@@ -382,6 +422,30 @@ fn combines(nest: &Nest, fold: usize) -> bool {
     joins(nest, fold).is_some()
 }
 
+/// Calls that are used once, as what a selection takes where its condition holds: as definitions of functions have the
+/// library's for arguments that are out of their own range.
+fn rare(nest: &Nest, needed: &[bool]) -> Vec<bool> {
+    let mut uses = vec![0usize; nest.steps.len()];
+    let mut taken = vec![false; nest.steps.len()];
+    let mut used = |id: NodeId| uses[id as usize] += 1;
+    for step in nest.steps.iter().zip(needed).filter(|(_, needed)| **needed).map(|(step, _)| step) {
+        match step.node {
+            Node::Load(_, a) | Node::Unary(_, a) => used(a),
+            Node::Binary(_, a, b) | Node::Compare(_, a, b) => [a, b].into_iter().for_each(&mut used),
+            Node::Select(a, b, c) => {
+                [a, b, c].into_iter().for_each(&mut used);
+                taken[b as usize] |= nest.steps[b as usize].scope == step.scope;
+            }
+            Node::Index(_) | Node::Accumulator(_) | Node::Constant(_) | Node::Folded(..) => {}
+        }
+    }
+    let others = nest.stores.iter().map(|store| store.value);
+    let others = others.chain(nest.folds.iter().flat_map(|fold| fold.inits.iter().chain(&fold.next).copied()));
+    others.for_each(&mut used);
+    let is_call = |node: &Node| matches!(node, Node::Unary(function, _) if is_called(*function));
+    (0..nest.steps.len()).map(|id| taken[id] && uses[id] == 1 && is_call(&nest.steps[id].node)).collect()
+}
+
 /// The steps that are computed, and the sums that are used: as addresses, or as numbers.
 fn needed(nest: &Nest, sums: &[Option<Sum>]) -> (Vec<bool>, Vec<bool>) {
     let mut needed = vec![false; nest.steps.len()];
@@ -426,6 +490,7 @@ fn needed(nest: &Nest, sums: &[Option<Sum>]) -> (Vec<bool>, Vec<bool>) {
 /// Loops that are one: of adjacent dimensions that all indices count through as if they were.
 struct Merged {
     outer: Vec<usize>,
+    ordered: Vec<bool>,
     folds: Vec<Vec<usize>>,
     /// The dimension that stands for each loop.
     last: Vec<usize>,
@@ -436,8 +501,10 @@ impl Merged {
         let used: Vec<&Sum> =
             sums.iter().zip(roots).filter(|(_, root)| **root).filter_map(|(sum, _)| sum.as_ref()).collect();
         let mut last = Vec::new();
+        let is_ordered = |dimension: usize| nest.ordered.contains(&(dimension as u32));
         let mut group = |dimensions: std::ops::Range<usize>| {
             let mut sizes: Vec<usize> = Vec::new();
+            let mut ordered: Vec<bool> = Vec::new();
             let mut before: Option<usize> = None;
             for dimension in dimensions.filter(|&dimension| nest.dimensions[dimension] != 1) {
                 let size = nest.dimensions[dimension];
@@ -447,21 +514,29 @@ impl Merged {
                     used.iter().all(|sum| follows(sum))
                 };
                 match (before, sizes.last_mut()) {
-                    (Some(before), Some(so_far)) if counts_on(before) => {
+                    (Some(before), Some(so_far))
+                        if counts_on(before) && is_ordered(before) == is_ordered(dimension) =>
+                    {
                         *so_far *= size;
                         last.pop();
                     }
-                    _ => sizes.push(size),
+                    _ => {
+                        sizes.push(size);
+                        ordered.push(is_ordered(dimension));
+                    }
                 }
                 last.push(dimension);
                 before = Some(dimension);
             }
-            sizes
+            (sizes, ordered)
         };
-        let outer = group(0..nest.outer as usize);
-        let folds =
-            nest.folds.iter().map(|fold| group(fold.dimensions.start as usize..fold.dimensions.end as usize)).collect();
-        Self { outer, folds, last }
+        let (outer, ordered) = group(0..nest.outer as usize);
+        let folds = nest
+            .folds
+            .iter()
+            .map(|fold| group(fold.dimensions.start as usize..fold.dimensions.end as usize).0)
+            .collect();
+        Self { outer, ordered, folds, last }
     }
 
     fn factors(&self, factors: &[i64]) -> Vec<i64> {

@@ -15,7 +15,7 @@ use super::table::{REFUSED, row};
 use crate::kernel::cost::Place;
 use crate::mlx::{Capabilities, Dtype};
 use crate::plan::{Origin, Placement, Plan, Slot, Step};
-use crate::program::{Block, CompileError, Function, Literal, Op, OpKind, Program, Type, ValueId};
+use crate::program::{Block, CompileError, Function, Literal, Location, Op, OpKind, Program, Type, ValueId};
 
 /// A compiled program.
 pub struct Compiled {
@@ -73,7 +73,12 @@ fn whole(function: &Function, lowered: Lowered) -> Result<Plan, LowerError> {
         outputs.push((slot, dtype, Some(shape?.into_boxed_slice())));
     }
     let results: Vec<Slot> = (first..first + function.body.results.len() as Slot).collect();
-    let location = function.body.ops.last().map(|op| op.location.clone()).unwrap_or_default();
+    // Profiles want a name: that of the last op that has one.
+    let mut locations = function.body.ops.iter().rev().map(|op| &op.location);
+    let location = match locations.find(|location| location.name().is_some()) {
+        Some(location) => location.clone(),
+        None => Location::Name(function.name.as_str().into(), Arc::default()),
+    };
     let step = Step {
         origin: Arc::new(Origin { name: format!("native.{}", function.name), location }),
         kernel: lowered.kernel,

@@ -30,6 +30,7 @@ pub fn target(capabilities: &Capabilities) -> Target {
         // What the host has is expm1 and tan, which are precise.
         precise_single: !capabilities.precise_host_math,
         precise_double: false,
+        single_functions: true,
         cube_root: false,
         c_powers: capabilities.c_powers,
         c_remainder: false,

@@ -20,6 +20,8 @@ pub struct Native {
     code: Code,
     outputs: Vec<(Vec<i32>, Dtype)>,
     cost: Cost,
+    /// Whether it calls functions of the host, which may take long.
+    calls_out: bool,
 }
 
 impl Native {
@@ -32,12 +34,13 @@ impl Native {
             })
             .collect::<Option<Vec<_>>>()
             .ok_or("results that are no arrays")?;
-        Ok(Self { code: Code::new(built.kernel)?, outputs, cost: built.cost })
+        let calls_out = built.kernel.calls_out();
+        Ok(Self { code: Code::new(built.kernel)?, outputs, cost: built.cost, calls_out })
     }
 
     /// Whether it takes so little time that its caller may wait for it.
     pub fn is_short(&self) -> bool {
-        self.cost.is_short()
+        self.cost.is_short() && !self.calls_out
     }
 
     /// Runs on this thread, which is not kept long: the inputs' elements are read, and the results' written, in place. None
@@ -69,7 +72,8 @@ impl Native {
     /// As a step of a plan: one of MLX's graph where that does not keep MLX's own work waiting for long, else one that
     /// waits for its arguments.
     fn lowered(self: Arc<Self>, capabilities: &Capabilities) -> Lowered {
-        if self.cost.is_bounded() && capabilities.host_visible_memory {
+        // What calls MLX must not wait for it on MLX's own thread.
+        if self.cost.is_bounded() && capabilities.host_visible_memory && !self.calls_out {
             let outputs = self.outputs.clone();
             let function: Arc<HostFunction> = Arc::new(move |inputs, outputs| {
                 self.code.run(inputs, outputs, mlx::shutdown::flag()).map_err(|halt| halt.to_string())
@@ -201,7 +205,9 @@ fn choose_program(program: &Program, function: &Function, place: Place, device: 
         }
     }
     let callees = Callees::new(program, function);
-    let mut built = match build::program(function, &|op| callees.of(op)) {
+    // Without loops MLX does as well what would be called, and does not keep its callers waiting.
+    let loops = function.body.ops.iter().any(|op| op.kind == OpKind::While);
+    let mut built = match build::program(function, &|op| if loops { callees.of(op) } else { None }) {
         Ok(built) => built,
         Err(why) => return (Choice::library(why), None),
     };

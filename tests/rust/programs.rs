@@ -1,8 +1,11 @@
 //! Real programs of jaxlib go the whole way from bytes to a plan.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use jax_mps::lower::{REFUSED as REFUSED_OPS, TABLE};
 use jax_mps::mlx::Backend;
+use jax_mps::program::Block;
 
 /// Programs that are refused, with words that the refusal must contain.
 const REFUSED: &[(&str, &str)] = &[
@@ -48,4 +51,34 @@ fn compile(bytes: &[u8]) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+/// In these programs every op of StableHLO stands, to which the reader's tests see. Each is a row of the op table or a
+/// refusal, and none is both.
+#[test]
+fn every_op_has_a_row_or_a_refusal() {
+    fn collect(block: &Block, names: &mut BTreeSet<String>) {
+        for op in &block.ops {
+            names.insert(op.kind.name().to_owned());
+            op.regions.iter().for_each(|region| collect(region, names));
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reader");
+    let mut names = BTreeSet::new();
+    for name in ["all_ops", "version_1_15"] {
+        let bytes = std::fs::read(folder.join(name).with_extension("mlirbc")).expect("readable file");
+        let program = jax_mps::stablehlo::read(&bytes).expect("a program");
+        program.functions.iter().for_each(|function| collect(&function.body, &mut names));
+    }
+    assert!(names.len() >= 110, "{names:?}");
+    // These are not lowered: calls are inlined, and constants become arrays where they are used.
+    for name in ["func.call", "composite", "constant"] {
+        assert!(names.remove(name), "{name}");
+    }
+    let rows: BTreeSet<&str> = TABLE.iter().copied().flatten().map(|row| row.name).collect();
+    let refused: BTreeSet<&str> = REFUSED_OPS.iter().map(|(name, _)| *name).collect();
+    let neither: Vec<&String> =
+        names.iter().filter(|name| !rows.contains(name.as_str()) && !refused.contains(name.as_str())).collect();
+    let both: Vec<&&str> = rows.intersection(&refused).collect();
+    assert!(neither.is_empty() && both.is_empty(), "neither: {neither:?}; both: {both:?}");
 }

@@ -221,7 +221,7 @@ impl<'a> Lowering<'a> {
             }
             OpKind::DotGeneral(dot) => self.product(op, dot, index),
             OpKind::CustomCall(call) if call.call_target_name == "mps.threefry2x32" => {
-                let expression = Expression::define(&Target::HOST, &[Scalar::U32; 4], |terms| {
+                let expression = Expression::define(&Target::NATIVE, &[Scalar::U32; 4], |terms| {
                     let [key0, key1, word0, word1] = [0, 1, 2, 3].map(|index: usize| terms[index].clone());
                     let (first, second) = expression::random::threefry((word0, word1), (key0, key1));
                     [first, second]
@@ -245,10 +245,10 @@ impl<'a> Lowering<'a> {
                 let to = self.tensor(op.results[0])?.element;
                 let expression = match &op.kind {
                     OpKind::CustomCall(call) => match function(&call.call_target_name) {
-                        Some(name) => expression::named(name, to, operands.len(), &Target::HOST),
+                        Some(name) => expression::named(name, to, operands.len(), &Target::NATIVE),
                         None => return refused(format!("calls of {}", call.call_target_name)),
                     },
-                    kind => expression::elementwise(kind, &known, to, &Target::HOST),
+                    kind => expression::elementwise(kind, &known, to, &Target::NATIVE),
                 };
                 let expression = expression.map_err(|refusal| Stop::Refused(refusal.to_string()))?;
                 let arguments =
@@ -260,7 +260,7 @@ impl<'a> Lowering<'a> {
 
     /// A place as a number of a type.
     fn converted(&mut self, place: NodeId, scalar: Scalar, element: crate::program::ElementType) -> Result<NodeId> {
-        let expression = Expression::define(&Target::HOST, &[Scalar::I64], |terms| {
+        let expression = Expression::define(&Target::NATIVE, &[Scalar::I64], |terms| {
             [expression::convert::convert(&terms[0], crate::program::ElementType::I64, element)]
         });
         if expression.result(0) != scalar {

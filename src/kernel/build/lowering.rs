@@ -114,7 +114,6 @@ impl<'a> Lowering<'a> {
         let work = estimate::work(&self.kernel, &self.kernel.body);
         self.cost.steps += work.steps;
         self.cost.open_ended = work.open_ended;
-        self.cost.waits = self.kernel.waits();
         Ok(Built { kernel: self.kernel, cost: self.cost })
     }
 

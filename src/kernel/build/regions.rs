@@ -208,7 +208,7 @@ impl<'a> Lowering<'a> {
         definition: impl FnOnce(&[Term]) -> R,
     ) -> Vec<NodeId> {
         let scalars: Vec<Scalar> = nodes.iter().map(|&node| self.nest().scalar(node)).collect();
-        let expression = Expression::define(&Target::HOST, &scalars, definition);
+        let expression = Expression::define(&Target::NATIVE, &scalars, definition);
         self.inlined(&expression, nodes)
     }
 

@@ -81,7 +81,7 @@ pub(super) struct Function<'a, 'b> {
     pub(super) pointer: Type,
     target: TargetFrontendConfig,
     /// What is called; the code holds their addresses.
-    pub callees: Vec<Box<Callee>>,
+    pub(super) callees: Vec<Box<Callee>>,
 }
 
 impl<'b> Function<'_, 'b> {
@@ -89,7 +89,7 @@ impl<'b> Function<'_, 'b> {
         self.target.default_call_conv
     }
 
-    pub fn emitter(&mut self) -> Emitter<'_, 'b> {
+    pub(super) fn emitter(&mut self) -> Emitter<'_, 'b> {
         Emitter { builder: &mut self.builder, convention: self.target.default_call_conv, pointer: self.pointer }
     }
 

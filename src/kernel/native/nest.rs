@@ -1,15 +1,16 @@
 //! Loop nests as instructions.
 #![forbid(unsafe_code)]
 
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
 
 use super::emit::Function;
 use super::steps::{Number, register};
 use super::vector::{self, Lanes, Vectors};
 use crate::expression::{self, Binary, Scalar};
-use crate::kernel::ir::{BufferId, Nest, Node, NodeId};
+use crate::kernel::ir::{BufferId, Nest, Node, NodeId, Step};
 use crate::kernel::schedule::{Schedule, joins};
+use crate::program::Direction;
 
 /// What a step has given.
 #[derive(Clone, Debug)]
@@ -60,9 +61,9 @@ struct State<'a> {
     lanes_of: Option<usize>,
 }
 
-pub(super) struct Loop {
+struct Loop {
     turns: Turns,
-    pub(super) index: Value,
+    index: Value,
     /// None: there is one turn only.
     body: Option<Block>,
     carried: Vec<Value>,
@@ -70,14 +71,14 @@ pub(super) struct Loop {
 
 /// Where an index begins, how it goes on, and the last one. A last one that is not reached in steps is taken all the same.
 #[derive(Clone, Copy)]
-pub(super) struct Turns {
+struct Turns {
     first: usize,
     step: usize,
     last: usize,
 }
 
 impl Turns {
-    pub(super) fn of(size: usize, lanes: usize) -> Self {
+    fn of(size: usize, lanes: usize) -> Self {
         Self { first: 0, step: lanes, last: size - lanes }
     }
 }
@@ -134,33 +135,8 @@ impl<'b> Function<'_, 'b> {
         Vectors { emitter: self.emitter(), lanes: state.lanes }
     }
 
-    /// The result of steps in no loop.
-    pub(super) fn evaluate(
-        &mut self,
-        nest: &Nest,
-        result: NodeId,
-        accumulators: impl Iterator<Item = Number>,
-    ) -> Result<Number, String> {
-        let mut schedule = Schedule::new(self.kernel, nest, at_once);
-        schedule.needed.fill(true);
-        let mut state = State {
-            nest,
-            schedule,
-            indices: Vec::new(),
-            accumulators: accumulators.map(|number| Some(Item::One(number))).collect(),
-            steps: vec![None; nest.steps.len()],
-            lanes: 1,
-            lanes_of: None,
-        };
-        self.level(&mut state, 0, 0)?;
-        match need(&state, result)? {
-            Item::One(number) => Ok(number),
-            Item::Many(_) => Err("lanes out of any loop".to_owned()),
-        }
-    }
-
     /// Begins a loop, which carries values.
-    pub(super) fn begin(&mut self, turns: Turns, carried: &[Value]) -> Loop {
+    fn begin(&mut self, turns: Turns, carried: &[Value]) -> Loop {
         let first = self.builder.ins().iconst(types::I64, turns.first as i64);
         if turns.first >= turns.last {
             return Loop { turns, index: first, body: None, carried: carried.to_vec() };
@@ -180,7 +156,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Ends a loop; what it carries after the last turn.
-    pub(super) fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
+    fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
         let Some(body) = body else { return carried.to_vec() };
         let after = self.builder.create_block();
         let last = turns.last as i64;
@@ -211,7 +187,9 @@ impl<'b> Function<'_, 'b> {
     fn level(&mut self, state: &mut State<'_>, scope: u32, level: u32) -> Result<(), String> {
         let nest = state.nest;
         for (id, step) in nest.steps.iter().enumerate() {
-            if step.scope == scope && state.schedule.levels[id] == level && state.schedule.needed[id] {
+            let schedule = &state.schedule;
+            let here = step.scope == scope && schedule.levels[id] == level;
+            if here && schedule.needed[id] && !schedule.rare[id] {
                 let item = self.step(state, id as NodeId)?;
                 state.steps[id] = Some(item);
             }
@@ -244,6 +222,12 @@ impl<'b> Function<'_, 'b> {
                 Item::One(a_number) => Item::One(self.emitter().unary(function, of(a), step.scalar, a_number)?),
                 Item::Many(lanes) => Item::Many(self.vectors(state).unary(function, of(a), step.scalar, &lanes)?),
             },
+            Node::Binary(function @ (Binary::Maximum | Binary::Minimum), a, b)
+                if self.bound(nest, function, a, b).is_some() =>
+            {
+                let (number, bound, zero) = self.bound(nest, function, a, b).ok_or("no bound")?;
+                self.bounded(state, function, number, bound, zero)?
+            }
             Node::Binary(function, a, b) => match (need(state, a)?, need(state, b)?) {
                 (Item::One(x), Item::One(y)) => Item::One(self.emitter().binary(function, of(a), x, y)?),
                 (x, y) => {
@@ -261,6 +245,9 @@ impl<'b> Function<'_, 'b> {
                     Item::Many(self.vectors(state).compare(direction, of(a), &x, &y)?)
                 }
             },
+            Node::Select(condition, yes, no) if state.schedule.rare[yes as usize] => {
+                self.rarely(state, condition, yes, no)?
+            }
             Node::Select(condition, yes, no) => {
                 let items = (need(state, condition)?, need(state, yes)?, need(state, no)?);
                 if let (Item::One(condition), Item::One(yes), Item::One(no)) = items {
@@ -270,6 +257,116 @@ impl<'b> Function<'_, 'b> {
                     let (yes, no) = (self.spread(state, yes, items.1), self.spread(state, no, items.2));
                     Item::Many(self.vectors(state).select(&mask, &yes, &no, step.scalar))
                 }
+            }
+        })
+    }
+
+    /// A selection whose first choice is computed only where it is taken.
+    fn rarely(&mut self, state: &mut State<'_>, condition: NodeId, yes: NodeId, no: NodeId) -> Result<Item, String> {
+        let scalar = state.nest.steps[no as usize].scalar;
+        let (mask, usual) = (need(state, condition)?, need(state, no)?);
+        let (cold, after) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(cold);
+        let any = match &mask {
+            Item::One(number) => number.one(),
+            Item::Many(lanes) => self.vectors(state).any(lanes),
+        };
+        let usual = match (&mask, usual) {
+            (Item::Many(_), usual) => Item::Many(self.spread(state, no, usual)),
+            (_, usual) => usual,
+        };
+        let leave: Vec<BlockArg> = usual.flat().into_iter().map(BlockArg::Value).collect();
+        self.builder.ins().brif(any, cold, &[], after, &leave);
+        self.builder.switch_to_block(cold);
+        let item = self.step(state, yes)?;
+        let chosen = match (mask, item, &usual) {
+            (Item::One(_), item, Item::One(_)) => item,
+            (mask, item, _) => {
+                let (mask, item) = (self.spread(state, condition, mask), self.spread(state, yes, item));
+                let usual = self.spread(state, no, usual.clone());
+                Item::Many(self.vectors(state).select(&mask, &item, &usual, scalar))
+            }
+        };
+        let chosen = match (&usual, chosen) {
+            (Item::Many(_), chosen) => Item::Many(self.spread(state, no, chosen)),
+            (_, chosen) => chosen,
+        };
+        let leave: Vec<BlockArg> = chosen.flat().into_iter().map(BlockArg::Value).collect();
+        self.builder.ins().jump(after, &leave);
+        self.builder.switch_to_block(after);
+        let values: Vec<Value> = chosen
+            .flat()
+            .into_iter()
+            .map(|value| {
+                let ty = self.builder.func.dfg.value_type(value);
+                self.builder.append_block_param(after, ty)
+            })
+            .collect();
+        usual.of(&mut values.into_iter()).ok_or_else(|| "a register is missing".to_owned())
+    }
+
+    /// A number and what bounds it: a constant that is no NaN, and whether a zero may come out that has the wrong sign.
+    fn bound(&self, nest: &Nest, function: Binary, a: NodeId, b: NodeId) -> Option<(NodeId, NodeId, bool)> {
+        let known = |id: NodeId| match nest.steps[id as usize] {
+            Step { node: Node::Constant(value), scalar: scalar @ (Scalar::F32 | Scalar::F64), .. } => {
+                let number = value.to_f64(scalar);
+                (!number.is_nan()).then_some(number)
+            }
+            _ => None,
+        };
+        let (number, bound, value) = match (known(a), known(b)) {
+            (_, Some(value)) => (a, b, value),
+            (Some(value), None) => (b, a, value),
+            _ => return None,
+        };
+        match (function, value == 0.0, value.is_sign_negative()) {
+            // -0 stays where +0 is the greater.
+            (Binary::Maximum, true, false) => Some((number, bound, true)),
+            (Binary::Minimum, true, true) => None,
+            _ => Some((number, bound, false)),
+        }
+    }
+
+    /// The bound where the number is beyond it: one comparison, which NaN passes, as against what two numbers take.
+    fn bounded(
+        &mut self,
+        state: &State<'_>,
+        function: Binary,
+        number: NodeId,
+        bound: NodeId,
+        zero: bool,
+    ) -> Result<Item, String> {
+        let scalar = state.nest.steps[number as usize].scalar;
+        let item = match (need(state, number)?, need(state, bound)?) {
+            (Item::One(number), Item::One(bound)) => {
+                let (number, bound) = (number.one(), bound.one());
+                let (less, more) = if function == Binary::Maximum { (number, bound) } else { (bound, number) };
+                let beyond = self.builder.ins().fcmp(FloatCC::LessThan, less, more);
+                let result = self.builder.ins().select(beyond, bound, number);
+                Item::One(Number::One(result))
+            }
+            (number_item, bound_item) => {
+                let (x, limit) = (self.spread(state, number, number_item), self.spread(state, bound, bound_item));
+                let (less, more) = if function == Binary::Maximum { (&x, &limit) } else { (&limit, &x) };
+                let mut vectors = self.vectors(state);
+                let beyond = vectors.compare(Direction::Lt, scalar, less, more)?;
+                Item::Many(vectors.select(&beyond, &limit, &x, scalar))
+            }
+        };
+        if !zero {
+            return Ok(item);
+        }
+        // -0 + 0 is 0; all else stays.
+        Ok(match item {
+            Item::One(number) => {
+                let bound = need(state, bound)?;
+                let Item::One(zero) = bound else { return Ok(Item::One(number)) };
+                Item::One(self.emitter().binary(Binary::Add, scalar, number, zero)?)
+            }
+            Item::Many(lanes) => {
+                let bound_item = need(state, bound)?;
+                let zero = self.spread(state, bound, bound_item);
+                Item::Many(self.vectors(state).binary(Binary::Add, scalar, &lanes, &zero, None)?)
             }
         })
     }

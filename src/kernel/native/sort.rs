@@ -2,13 +2,12 @@
 #![forbid(unsafe_code)]
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
 
 use super::emit::Function;
-use super::nest::Turns;
 use super::steps::Number;
 use crate::expression::{Scalar, Unary};
-use crate::kernel::ir::{BufferId, Sort, Sorted};
+use crate::kernel::ir::{BufferId, Node, Sort, Sorted};
 
 /// Rows are inserted into while so many elements, for each doubling of the row, are kept: shifting them costs no more than
 /// merging then, whatever the elements are.
@@ -22,6 +21,12 @@ struct Row<'a> {
     to: Value,
 }
 
+struct Turn {
+    turns: usize,
+    body: Block,
+    index: Value,
+}
+
 impl Function<'_, '_> {
     pub(super) fn sort(&mut self, sort: &Sort) -> Result<(), String> {
         let [rows, size, lanes] = sort.sizes;
@@ -30,8 +35,8 @@ impl Function<'_, '_> {
             return Ok(());
         }
         let scalars = sort.to.iter().map(|&buffer| self.kernel.buffers[buffer as usize].scalar).collect();
-        let row = self.begin(Turns::of(rows, 1), &[]);
-        let lane = self.begin(Turns::of(lanes, 1), &[]);
+        let row = self.begin_turns(rows);
+        let lane = self.begin_turns(lanes);
         let mut start = |size: usize| {
             let first = self.builder.ins().imul_imm_s(row.index, (size * lanes) as i64);
             self.builder.ins().iadd(first, lane.index)
@@ -45,18 +50,42 @@ impl Function<'_, '_> {
         } else {
             self.merge(&each)?
         };
-        let copied = self.begin(Turns::of(kept, 1), &[]);
+        let copied = self.begin_turns(kept);
         let elements = self.elements(&each, &sorted, copied.index);
         let step = self.builder.ins().imul_imm_s(copied.index, lanes as i64);
         let place = self.builder.ins().iadd(each.to, step);
         for (&buffer, element) in sort.to.iter().zip(elements) {
-            let address = self.element_address(buffer, place);
+            let address = self.element_of(buffer, place);
             self.emitter().store(element, address, 0);
         }
-        self.end(copied, &[]);
-        self.end(lane, &[]);
-        self.end(row, &[]);
+        for each in [copied, lane, row] {
+            self.turned(each);
+        }
         Ok(())
+    }
+
+    /// Begins a loop of so many turns, at least one.
+    fn begin_turns(&mut self, turns: usize) -> Turn {
+        let body = self.builder.create_block();
+        let index = self.builder.append_block_param(body, types::I64);
+        let zero = self.builder.ins().iconst(types::I64, 0);
+        self.builder.ins().jump(body, &[BlockArg::Value(zero)]);
+        self.builder.switch_to_block(body);
+        Turn { turns, body, index }
+    }
+
+    /// Ends a loop.
+    fn turned(&mut self, Turn { turns, body, index }: Turn) {
+        let after = self.builder.create_block();
+        let next = self.builder.ins().iadd_imm_s(index, 1);
+        let more = self.builder.ins().icmp_imm_s(IntCC::UnsignedLessThan, next, turns as i64);
+        self.builder.ins().brif(more, body, &[BlockArg::Value(next)], after, &[]);
+        self.builder.switch_to_block(after);
+    }
+
+    fn element_of(&mut self, buffer: BufferId, index: Value) -> Value {
+        let (base, scalar) = (self.bases[buffer as usize], self.kernel.buffers[buffer as usize].scalar);
+        self.place(base, scalar, index)
     }
 
     /// Where the first or second buffers of a row begin.
@@ -74,17 +103,12 @@ impl Function<'_, '_> {
             .zip(&row.scalars)
             .map(|(from, &scalar)| match from {
                 Sorted::Buffer(buffer) => {
-                    let address = self.element_address(*buffer, place);
+                    let address = self.element_of(*buffer, place);
                     Ok(self.emitter().load(scalar, address, 0))
                 }
                 Sorted::Position => self.emitter().unary(Unary::Convert, Scalar::I64, scalar, Number::One(index)),
             })
             .collect()
-    }
-
-    fn element_address(&mut self, buffer: BufferId, at: Value) -> Value {
-        let scalar = self.kernel.buffers[buffer as usize].scalar;
-        self.place(self.bases[buffer as usize], scalar, at)
     }
 
     fn place(&mut self, base: Value, scalar: Scalar, index: Value) -> Value {
@@ -113,15 +137,36 @@ impl Function<'_, '_> {
 
     /// Whether the first elements come before the second.
     fn before(&mut self, row: &Row<'_>, first: &[Number], second: &[Number]) -> Result<Value, String> {
-        let comparator = &row.sort.comparator;
-        let pairs = first.iter().zip(second).flat_map(|(&first, &second)| [first, second]);
-        Ok(self.evaluate(comparator, row.sort.before, pairs)?.one())
+        let nest = &row.sort.comparator;
+        let given: Vec<Number> = first.iter().zip(second).flat_map(|(&first, &second)| [first, second]).collect();
+        let mut numbers: Vec<Number> = Vec::with_capacity(nest.steps.len());
+        for step in &nest.steps {
+            let of = |id: u32| nest.steps[id as usize].scalar;
+            let at = |id: u32| numbers[id as usize];
+            let number = match step.node {
+                Node::Accumulator(number) => given[number as usize],
+                Node::Constant(value) => self.emitter().constant(value, step.scalar),
+                Node::Load(buffer, index) => {
+                    let address = self.element_of(buffer, at(index).one());
+                    self.emitter().load(step.scalar, address, 0)
+                }
+                Node::Unary(function, a) => self.emitter().unary(function, of(a), step.scalar, at(a))?,
+                Node::Binary(function, a, b) => self.emitter().binary(function, of(a), at(a), at(b))?,
+                Node::Compare(direction, a, b) => {
+                    Number::One(self.emitter().compare(direction, of(a), at(a).one(), at(b).one()))
+                }
+                Node::Select(condition, yes, no) => self.emitter().select(at(condition).one(), at(yes), at(no)),
+                Node::Index(_) | Node::Folded(..) => return Err("a loop in a comparator".to_owned()),
+            };
+            numbers.push(number);
+        }
+        Ok(numbers[row.sort.before as usize].one())
     }
 
     /// The first elements in order, in the first buffers.
     fn insert(&mut self, row: &Row<'_>, kept: usize) -> Result<(), String> {
         let list = self.scratch(row, 0);
-        let each = self.begin(Turns::of(row.sort.sizes[1], 1), &[]);
+        let each = self.begin_turns(row.sort.sizes[1]);
         let element = self.given(row, each.index)?;
         let [full, shift, compare, move_on, place, done] = [(); 6].map(|()| self.builder.create_block());
         let position = self.builder.append_block_param(shift, types::I64);
@@ -148,7 +193,7 @@ impl Function<'_, '_> {
         self.put(row, &list, free, &element);
         self.builder.ins().jump(done, &[]);
         self.builder.switch_to_block(done);
-        self.end(each, &[]);
+        self.turned(each);
         Ok(())
     }
 
@@ -156,10 +201,10 @@ impl Function<'_, '_> {
     fn merge(&mut self, row: &Row<'_>) -> Result<Vec<Value>, String> {
         let size = row.sort.sizes[1] as i64;
         let (first, second) = (self.scratch(row, 0), self.scratch(row, 1));
-        let each = self.begin(Turns::of(row.sort.sizes[1], 1), &[]);
+        let each = self.begin_turns(row.sort.sizes[1]);
         let element = self.given(row, each.index)?;
         self.put(row, &first, each.index, &element);
-        self.end(each, &[]);
+        self.turned(each);
 
         // Runs of `width` elements are in order.
         let [pass, runs, run, turn, next_run, swapped, done] = [(); 7].map(|()| self.builder.create_block());

@@ -532,7 +532,7 @@ impl Vectors<'_, '_> {
         if of.bytes() < 8 {
             return parts.into();
         }
-        let narrow = parts.chunks(2).map(|pair| self.low_words(pair[0], pair[1])).collect();
+        let narrow = parts.chunks(2).map(|pair| self.low_words(pair[0], pair[pair.len() - 1])).collect();
         Lanes { parts: narrow, wide: Some(parts) }
     }
 
@@ -745,6 +745,13 @@ impl Vectors<'_, '_> {
             })
             .collect();
         Ok(self.mask(of, parts))
+    }
+
+    /// Whether a bool holds in any lane.
+    pub fn any(&mut self, lanes: &Lanes) -> Value {
+        let (first, rest) = lanes.parts.split_first().expect("a register at least");
+        let all = rest.iter().fold(*first, |all, &part| self.emitter.builder.ins().bor(all, part));
+        self.emitter.builder.ins().vany_true(all)
     }
 
     pub fn select(&mut self, condition: &Lanes, yes: &Lanes, no: &Lanes, scalar: Scalar) -> Lanes {
