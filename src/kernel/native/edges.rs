@@ -46,7 +46,7 @@ fn both(kind: OpKind, operands: &[(Type, Vec<u8>)], result: Type) -> Option<(Vec
     let values: Vec<ValueId> = operands.iter().map(|(ty, _)| builder.argument(ty.clone())).collect();
     let results = builder.op(kind, &values, vec![result], Vec::new());
     builder.function.body.results = results.clone();
-    let built = build::program(&builder.function);
+    let built = build::program(&builder.function, &|_| None);
     let inputs: Vec<Vec<u8>> = operands.iter().map(|(_, bytes)| bytes.clone()).collect();
     let device = builder.run(&results, &inputs).ok()?.remove(0);
     let code = Code::new(built.expect("a kernel").kernel).expect("native code");
