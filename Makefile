@@ -60,6 +60,7 @@ OP_PROGRAMS := $(abspath target/op-programs)
 test-python: build ## Python tests against the installed wheel
 	rm -rf $(OP_PROGRAMS)
 	JAX_MPS_OP_PROGRAMS=$(OP_PROGRAMS) $(PY) -m pytest -n 2 tests/python $(ARGS)
+	$(if $(ARGS),,JAX_MPS_PLACE=device $(PY) -m pytest -n 2 tests/python/ops)
 	$(if $(ARGS),,$(ENVIRONMENT) && cargo run --locked --example op_coverage -- $(OP_PROGRAMS) \
 		--check tests/data/op_coverage.tsv)
 
@@ -69,8 +70,8 @@ METAL_TESTS ?= $(addprefix tests/python/ops/test_,x64.py gather.py scatter.py se
 
 test-metal: build ## tests with the CPU in Metal's place: its placements and refusals
 	$(ENVIRONMENT); JAX_MPS_CAPABILITIES=metal cargo $(if $(NEXTEST),nextest run,test) --locked --no-fail-fast
-	JAX_MPS_CAPABILITIES=metal $(PY) -m pytest -n 2 $(METAL_TESTS)
-	JAX_MPS_CAPABILITIES=cuda $(PY) -m pytest -n 2 tests/python/ops/test_convolution.py
+	JAX_MPS_PLACE=device JAX_MPS_CAPABILITIES=metal $(PY) -m pytest -n 2 $(METAL_TESTS)
+	JAX_MPS_PLACE=device JAX_MPS_CAPABILITIES=cuda $(PY) -m pytest -n 2 tests/python/ops/test_convolution.py
 
 # MLIR's reader. Its plugin is built with little optimization, beside the installed one. What the tests of the ops
 # compile meanwhile is collected, and then read and run with both readers.

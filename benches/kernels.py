@@ -14,7 +14,7 @@ def _normal(seed, *shape):
 def call_cases(mx):
     """A cached call with 1, 10 and 100 small buffers in and out.
 
-    jax-mps computes programs of a few numbers on the host; those of 1,000 go to the device.
+    jax-mps computes such programs on the calling thread.
     """
     cases = []
     for count, size in ((1, 16), (1, 1000), (10, 1000), (100, 1000)):

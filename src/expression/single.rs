@@ -2,7 +2,7 @@
 //!
 //! Polynomials are those of Cephes (S. Moshier, single precision: expf.c, logf.c, sinf.c, tanhf.c, sinhf.c) after a
 //! reduction of the argument as W. Cody and W. Waite, "Software Manual for the Elementary Functions", have it. Where f32 has
-//! too few digits on the way, f64 is used. docs/ops.md says how far each is from the truth.
+//! too few digits on the way, f64 is used. docs/architecture.md says how far each is from the truth.
 #![forbid(unsafe_code)]
 #![expect(clippy::excessive_precision, reason = "coefficients as published")]
 

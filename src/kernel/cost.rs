@@ -9,7 +9,9 @@ use std::fmt;
 /// A call of native code: to find the arguments, to make the results.
 pub const NATIVE_CALL: f64 = 1_000.0;
 /// One scalar operation of native code.
-pub const NATIVE_STEP: f64 = 0.3;
+pub const NATIVE_STEP: f64 = 0.25;
+/// A byte of arguments and results.
+pub const NATIVE_BYTE: f64 = 0.03;
 /// Native code in another thread: to hand it over, and to hear that it is done.
 pub const NATIVE_HAND_OVER: f64 = 40_000.0;
 /// A call through MLX, whatever it computes: to hand a graph over, and to hear that it is done.
@@ -19,7 +21,11 @@ pub const LIBRARY_NODE: f64 = 2_500.0;
 /// The same of a GPU.
 pub const GPU_NODE: f64 = 7_000.0;
 /// An element of such a node on the host's processor.
-pub const LIBRARY_ELEMENT: f64 = 0.2;
+pub const LIBRARY_ELEMENT: f64 = 0.15;
+/// The same of an exponential, a root and the like, more.
+pub const LIBRARY_FUNCTION: f64 = 1.0;
+/// A floating point operation of a product of matrices.
+pub const LIBRARY_FLOP: f64 = 0.02;
 /// An element of such a node on a GPU.
 pub const GPU_ELEMENT: f64 = 0.01;
 /// An argument or result that goes between the host's memory and a GPU's own.
@@ -63,14 +69,20 @@ pub struct Cost {
     pub steps: f64,
     /// Nodes of MLX's graph.
     pub nodes: f64,
-    /// Elements that these make.
+    /// Elements that these make, or reduce.
     pub elements: f64,
+    /// Exponentials, roots and the like among them.
+    pub functions: f64,
+    /// Floating point operations of products of matrices.
+    pub flops: f64,
     /// Arguments and results.
     pub transfers: f64,
     /// Their bytes.
     pub bytes: f64,
     /// Whether there are loops of unknown length, which count as one turn.
     pub open_ended: bool,
+    /// Whether native code waits for other threads: for calls of MLX.
+    pub waits: bool,
 }
 
 impl Cost {
@@ -80,6 +92,8 @@ impl Cost {
         self.steps += turns * turn.steps;
         self.nodes += turns * turn.nodes;
         self.elements += turns * turn.elements;
+        self.functions += turns * turn.functions;
+        self.flops += turns * turn.flops;
         self
     }
 
@@ -90,7 +104,8 @@ impl Cost {
             Device::DiscreteGpu => self.transfers * TRANSFER + self.bytes * TRANSFER_BYTE,
         };
         let hand_over = if self.is_short() { 0.0 } else { NATIVE_HAND_OVER };
-        NATIVE_CALL + hand_over + self.computation() + transfers
+        // Memory of large results is cleared first.
+        NATIVE_CALL + hand_over + self.computation() + transfers + self.bytes * NATIVE_BYTE
     }
 
     /// Nanoseconds of the computation alone.
@@ -100,22 +115,26 @@ impl Cost {
 
     /// Nanoseconds through MLX.
     pub fn library(&self, device: Device) -> f64 {
-        let (node, element) = match device {
-            Device::Cpu => (LIBRARY_NODE, LIBRARY_ELEMENT),
-            Device::UnifiedGpu | Device::DiscreteGpu => (GPU_NODE, GPU_ELEMENT),
-        };
-        LIBRARY_CALL + self.nodes * node + self.elements * element
+        match device {
+            Device::Cpu => {
+                let elements = self.elements * LIBRARY_ELEMENT + self.functions * LIBRARY_FUNCTION;
+                LIBRARY_CALL + self.nodes * LIBRARY_NODE + elements + self.flops * LIBRARY_FLOP
+            }
+            Device::UnifiedGpu | Device::DiscreteGpu => {
+                LIBRARY_CALL + self.nodes * GPU_NODE + self.elements * GPU_ELEMENT
+            }
+        }
     }
 
     /// Whether native code may run on the thread that calls the program, which it keeps for that long. What has loops of
     /// unknown length is given [`INLINE_STEPS`] there.
     pub fn is_short(&self) -> bool {
-        self.computation() <= INLINE
+        !self.waits && self.computation() <= INLINE
     }
 
     /// Whether it may run among MLX's own work.
     pub fn is_bounded(&self) -> bool {
-        !self.open_ended && self.computation() <= AMONG_OTHERS
+        !self.open_ended && !self.waits && self.computation() <= AMONG_OTHERS
     }
 }
 

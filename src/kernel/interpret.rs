@@ -1,13 +1,13 @@
 //! Kernels run on the host step by step: the reference that emitters are held against.
 #![forbid(unsafe_code)]
 
-use super::ir::{BufferId, Kernel, Nest, Node, Place, Sort, Sorted, Statement};
+use super::ir::{BufferId, Call, Kernel, Nest, Node, Place, Sort, Sorted, Statement};
 use crate::expression::{self, Scalar, Unary, Value};
 
 /// Runs a kernel: the bytes of its outputs, those that it does not write being 0.
 ///
 /// # Panics
-/// When an input is smaller than the kernel says, or something lies outside its buffer.
+/// When an input is smaller than the kernel says, something lies outside its buffer, or a function that is called fails.
 pub fn interpret(kernel: &Kernel, inputs: &[&[u8]]) -> Vec<Vec<u8>> {
     let bytes = |buffer: BufferId| {
         let buffer = &kernel.buffers[buffer as usize];
@@ -90,7 +90,7 @@ impl Memory<'_> {
             match statement {
                 Statement::Nest(nest) => self.nest(nest),
                 Statement::Sort(sort) => self.sort(sort),
-                Statement::Call(call) => panic!("a call of {}", call.name),
+                Statement::Call(call) => self.call(call),
                 Statement::Copy { from, to } => {
                     for at in 0..self.kernel.buffers[*from as usize].elements as i64 {
                         let value = self.load(*from, at);
@@ -149,6 +149,27 @@ impl Memory<'_> {
                 for (&to, &value) in sort.to.iter().zip(elements) {
                     self.store(to, ((row * sort.kept + place) * distance + lane) as i64, value);
                 }
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Call) {
+        let bytes = |id: BufferId| {
+            let buffer = &self.kernel.buffers[id as usize];
+            let mut bytes = Vec::with_capacity(buffer.elements * buffer.scalar.bytes());
+            (0..buffer.elements as i64).for_each(|at| self.load(id, at).write(buffer.scalar, &mut bytes));
+            bytes
+        };
+        let inputs: Vec<Vec<u8>> = call.inputs.iter().map(|&id| bytes(id)).collect();
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+        let sizes = call.outputs.iter().map(|&id| &self.kernel.buffers[id as usize]);
+        let mut written: Vec<Vec<u8>> = sizes.map(|buffer| vec![0; buffer.elements * buffer.scalar.bytes()]).collect();
+        let mut outputs: Vec<&mut [u8]> = written.iter_mut().map(Vec::as_mut_slice).collect();
+        (call.function)(&inputs, &mut outputs).expect("a function that does not fail");
+        for (&id, bytes) in call.outputs.iter().zip(&written) {
+            let scalar = self.kernel.buffers[id as usize].scalar;
+            for (at, element) in bytes.chunks(scalar.bytes()).enumerate() {
+                self.store(id, at as i64, Value::from_bytes(scalar, element));
             }
         }
     }

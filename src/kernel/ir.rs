@@ -151,24 +151,20 @@ pub struct Call {
     pub name: String,
     /// What is called.
     pub function: Arc<HostFunction>,
+    /// What it costs, in scalar operations.
+    pub steps: f64,
+    /// Whether it waits for other threads, which must not be waiting for the kernel.
+    pub waits: bool,
     /// What it reads.
     pub inputs: Vec<BufferId>,
     /// What it writes: buffers of their own.
     pub outputs: Vec<BufferId>,
-    /// What it costs, in scalar operations.
-    pub steps: f64,
 }
 
 impl std::fmt::Debug for Call {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, function: _, inputs, outputs, steps } = self;
-        formatter
-            .debug_struct("Call")
-            .field("name", name)
-            .field("inputs", inputs)
-            .field("outputs", outputs)
-            .field("steps", steps)
-            .finish()
+        let Self { name, inputs, outputs, .. } = self;
+        formatter.debug_struct("Call").field("name", name).field("inputs", inputs).field("outputs", outputs).finish()
     }
 }
 
@@ -204,6 +200,8 @@ pub enum Statement {
         body: Vec<Statement>,
         /// How many there are, where that is known.
         trips: Option<u64>,
+        /// Scalar operations of a turn, without those of loops in it.
+        steps: u32,
     },
     /// One of the arms; the last one where the index is out of range.
     Case {
@@ -226,11 +224,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Whether functions of the host are called, which may take long, or wait for others.
-    pub fn calls_out(&self) -> bool {
+    /// Whether functions of the host are called that wait for other threads.
+    pub fn waits(&self) -> bool {
         fn any(statements: &[Statement]) -> bool {
             statements.iter().any(|statement| match statement {
-                Statement::Call(_) => true,
+                Statement::Call(call) => call.waits,
                 Statement::While { condition, body, .. } => any(condition) || any(body),
                 Statement::Case { arms, .. } => arms.iter().any(|arm| any(arm)),
                 Statement::Nest(_) | Statement::Sort(_) | Statement::Copy { .. } => false,

@@ -9,11 +9,6 @@ use crate::expression::{Binary, Scalar, Unary};
 /// Numbers that a processor computes at once, of those that fit four to a register.
 pub const LANES: usize = 4;
 
-/// What a loop does at each turn, in scalar operations.
-const TURN: f64 = 1.0;
-/// What the next turn of a fold waits for the last one's.
-const CARRIED: f64 = 4.0;
-
 /// Whether a step of a type is computed for all lanes at once, when operands for which the last argument does not hold are
 /// the same in all of them. The rest goes element by element.
 pub type AtOnce = fn(&Nest, &Node, Scalar, &dyn Fn(NodeId) -> bool) -> bool;
@@ -98,6 +93,11 @@ impl Schedule {
         let reads_own = schedule.depend(kernel, nest);
         schedule.choose(nest, at_once, reads_own);
         schedule
+    }
+
+    /// Whether the nest is so small that its turns are written one after the other.
+    pub fn unrolls(&self) -> bool {
+        self.folds.is_empty() && self.outer.iter().product::<usize>() < LANES
     }
 
     /// The number of a fold's first loop, in the order of [`Self::sums`].
@@ -248,37 +248,6 @@ impl Schedule {
         }
     }
 
-    /// Scalar operations that the nest takes, those of several lanes at once counting as the part of one that they take.
-    pub fn work(&self, nest: &Nest, at_once: AtOnce) -> f64 {
-        let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
-        let turns = |level: u32| {
-            let whole = level as usize == self.outer.len() && level > 0;
-            product(&self.outer[..level as usize]) / if whole { self.lanes as f64 } else { 1.0 }
-        };
-        let mut total = TURN * turns(self.outer.len() as u32);
-        for fold in 0..self.folds.len() {
-            let carried = product(&self.folds[fold]) / self.fold_lanes[fold] as f64 * CARRIED;
-            total += turns(self.fold_levels[fold]) * carried;
-        }
-        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id] && !self.rare[id]) {
-            let scope = step.scope as usize;
-            let (around, fold) = match scope {
-                0 => (turns(self.levels[id]), None),
-                _ => {
-                    let loops = &self.folds[scope - 1][..self.levels[id] as usize];
-                    let lanes = if loops.len() == self.folds[scope - 1].len() { self.fold_lanes[scope - 1] } else { 1 };
-                    (turns(self.fold_levels[scope - 1]) * product(loops) / lanes as f64, Some(scope - 1))
-                }
-            };
-            let own = fold.filter(|&fold| self.fold_lanes[fold] > 1);
-            let lanes = own.map_or(self.lanes, |fold| self.fold_lanes[fold]);
-            let lanes = if self.varies(nest, id as NodeId, own) { lanes } else { 1 };
-            // Of one element; a turn computes them all.
-            total += around * self.step(nest, at_once, id, own, lanes) * lanes as f64;
-        }
-        total + nest.stores.len() as f64 * product(&self.outer) / self.lanes.min(LANES) as f64
-    }
-
     /// How many steps stand in an innermost loop.
     fn in_loop(&self, nest: &Nest, fold: Option<usize>) -> usize {
         (0..nest.steps.len()).filter(|&id| self.needed[id] && self.varies(nest, id as NodeId, fold)).count()
@@ -319,12 +288,48 @@ impl Schedule {
         total
     }
 
+    /// What the whole nest costs, where a step alone costs that; what a loop does at each turn, and what the next turn of a
+    /// fold waits for the last one's.
+    pub fn cost(&self, nest: &Nest, at_once: AtOnce, alone: fn(&Node) -> f64, turn: f64, carried: f64) -> f64 {
+        let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
+        let all = product(&self.outer);
+        let mut total = all / self.lanes as f64 * (turn + nest.stores.len() as f64);
+        // Folds in the innermost loop run for its lanes at once.
+        let inside = |fold: usize| self.lanes > 1 && self.fold_levels[fold] as usize == self.outer.len();
+        let around = |fold: usize| product(&self.outer[..self.fold_levels[fold] as usize]);
+        for (fold, sizes) in self.folds.iter().enumerate() {
+            let lanes = if inside(fold) { self.lanes } else { self.fold_lanes[fold] };
+            total += around(fold) * product(sizes) / lanes as f64 * (turn + carried);
+        }
+        for (id, step) in nest.steps.iter().enumerate().filter(|&(id, _)| self.needed[id] && !self.rare[id]) {
+            let level = self.levels[id] as usize;
+            let (turns, fold, lanes) = match (step.scope as usize).checked_sub(1) {
+                None => (product(&self.outer[..level]), None, if level == self.outer.len() { self.lanes } else { 1 }),
+                Some(fold) => {
+                    let turns = around(fold) * product(&self.folds[fold][..level]);
+                    match (inside(fold), level == self.folds[fold].len()) {
+                        (true, _) => (turns, None, self.lanes),
+                        (false, innermost) => (turns, Some(fold), if innermost { self.fold_lanes[fold] } else { 1 }),
+                    }
+                }
+            };
+            total += turns * self.among(nest, at_once, id, fold, lanes, alone(&step.node));
+        }
+        total
+    }
+
     fn step(&self, nest: &Nest, at_once: AtOnce, id: usize, fold: Option<usize>, lanes: usize) -> f64 {
         let step = &nest.steps[id];
         let alone = if self.sums[id].as_ref().is_some_and(Sum::is_affine) { 1.0 } else { estimate::cost(&step.node) };
-        if lanes == 1 {
+        self.among(nest, at_once, id, fold, lanes, alone)
+    }
+
+    /// What a step costs for one of so many lanes, that costs so much alone.
+    fn among(&self, nest: &Nest, at_once: AtOnce, id: usize, fold: Option<usize>, lanes: usize, alone: f64) -> f64 {
+        if lanes == 1 || alone == 0.0 {
             return alone;
         }
+        let step = &nest.steps[id];
         let is_at_once = match step.node {
             Node::Load(_, at) => self.stride(nest, at, fold) == Some(1),
             ref node => {

@@ -85,11 +85,12 @@ impl<'a> Callees<'a> {
         }
         if let Some(function) = lowered.host {
             let size = operands.first().and_then(|(shape, _)| shape.last()).copied().unwrap_or(1);
-            return Some(Callee { function, steps: ROUTINE_CALL + 2.0 * elements(&operands) * f64::from(size) });
+            let steps = ROUTINE_CALL + 2.0 * elements(&operands) * f64::from(size);
+            return Some(Callee { function, steps, waits: false });
         }
         let moved = elements(&operands) + elements(&results);
         let steps = (LIBRARY_CALL + LIBRARY_NODE + LIBRARY_ELEMENT * moved) / NATIVE_STEP;
-        Some(Callee { function: through_mlx(lowered.kernel, operands, results), steps })
+        Some(Callee { function: through_mlx(lowered.kernel, operands, results), steps, waits: true })
     }
 }
 

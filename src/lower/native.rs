@@ -20,8 +20,6 @@ pub struct Native {
     code: Code,
     outputs: Vec<(Vec<i32>, Dtype)>,
     cost: Cost,
-    /// Whether it calls functions of the host, which may take long.
-    calls_out: bool,
 }
 
 impl Native {
@@ -34,13 +32,12 @@ impl Native {
             })
             .collect::<Option<Vec<_>>>()
             .ok_or("results that are no arrays")?;
-        let calls_out = built.kernel.calls_out();
-        Ok(Self { code: Code::new(built.kernel)?, outputs, cost: built.cost, calls_out })
+        Ok(Self { code: Code::new(built.kernel)?, outputs, cost: built.cost })
     }
 
     /// Whether it takes so little time that its caller may wait for it.
     pub fn is_short(&self) -> bool {
-        self.cost.is_short() && !self.calls_out
+        self.cost.is_short()
     }
 
     /// Runs on this thread, which is not kept long: the inputs' elements are read, and the results' written, in place. None
@@ -72,8 +69,7 @@ impl Native {
     /// As a step of a plan: one of MLX's graph where that does not keep MLX's own work waiting for long, else one that
     /// waits for its arguments.
     fn lowered(self: Arc<Self>, capabilities: &Capabilities) -> Lowered {
-        // What calls MLX must not wait for it on MLX's own thread.
-        if self.cost.is_bounded() && capabilities.host_visible_memory && !self.calls_out {
+        if self.cost.is_bounded() && capabilities.host_visible_memory {
             let outputs = self.outputs.clone();
             let function: Arc<HostFunction> = Arc::new(move |inputs, outputs| {
                 self.code.run(inputs, outputs, mlx::shutdown::flag()).map_err(|halt| halt.to_string())
@@ -205,9 +201,7 @@ fn choose_program(program: &Program, function: &Function, place: Place, device: 
         }
     }
     let callees = Callees::new(program, function);
-    // Without loops MLX does as well what would be called, and does not keep its callers waiting.
-    let loops = function.body.ops.iter().any(|op| op.kind == OpKind::While);
-    let mut built = match build::program(function, &|op| if loops { callees.of(op) } else { None }) {
+    let mut built = match build::program(function, &|op| callees.of(op)) {
         Ok(built) => built,
         Err(why) => return (Choice::library(why), None),
     };
@@ -220,5 +214,83 @@ fn choose_program(program: &Program, function: &Function, place: Place, device: 
     match Native::new(built, function, &body.results) {
         Ok(native) => (choice, Some(native)),
         Err(why) => (Choice::library(format_args!("no native code: {why}")), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Builder, bytes, tensor};
+    use super::*;
+    use crate::program::ElementType::{Bool, F32, I32};
+    use crate::program::{Binary, CompareType, Direction, Literal, TensorType};
+
+    fn literal(value: i32) -> OpKind {
+        OpKind::Constant(Literal { ty: TensorType::new(I32, &[]), data: bytes(&[value]), splat: true })
+    }
+
+    /// `while counter < bound` over a vector; the bound is an argument if it is not given.
+    fn looped(bound: Option<i32>, elements: i64) -> Function {
+        let (int, vector) = (tensor(I32, &[]), tensor(F32, &[elements]));
+        let mut builder = Builder::default();
+        let x = builder.argument(vector.clone());
+        let zero = builder.op(literal(0), &[], vec![int.clone()], vec![])[0];
+        let bound = match bound {
+            Some(bound) => builder.op(literal(bound), &[], vec![int.clone()], vec![])[0],
+            None => builder.argument(int.clone()),
+        };
+        let types = vec![int.clone(), vector.clone()];
+        let condition = builder.block(types.clone(), |builder, arguments| {
+            let kind = OpKind::Compare { direction: Direction::Lt, compare_type: CompareType::Signed };
+            let less = builder.make(kind, &[arguments[0], bound], vec![tensor(Bool, &[])], vec![]);
+            let results = less.results.clone();
+            (vec![less], results)
+        });
+        let body = builder.block(types.clone(), |builder, arguments| {
+            let one = builder.make(literal(1), &[], vec![int.clone()], vec![]);
+            let add = OpKind::Binary(Binary::Add);
+            let next = builder.make(add.clone(), &[arguments[0], one.results[0]], vec![int.clone()], vec![]);
+            let sum = builder.make(add, &[arguments[1], arguments[1]], vec![vector.clone()], vec![]);
+            let results = vec![next.results[0], sum.results[0]];
+            (vec![one, next, sum], results)
+        });
+        builder.function.body.results = builder.op(OpKind::While, &[zero, x], types, vec![condition, body]);
+        builder.function
+    }
+
+    fn cost(function: &Function) -> Cost {
+        build::program(function, &|_| None).expect("a kernel").cost
+    }
+
+    #[test]
+    fn known_turns_count_and_unknown_ones_are_said() {
+        let (ten, hundred) = (cost(&looped(Some(10), 64)), cost(&looped(Some(100), 64)));
+        assert!(!ten.open_ended && !hundred.open_ended);
+        let ratio = hundred.steps / ten.steps;
+        assert!((8.0..=10.0).contains(&ratio), "{ten:?} {hundred:?}");
+        assert!(hundred.nodes > 9.0 * ten.nodes, "{ten:?} {hundred:?}");
+        let unknown = cost(&looped(None, 64));
+        assert!(unknown.open_ended && unknown.is_short() && !unknown.is_bounded(), "{unknown:?}");
+        assert_eq!(cost(&looped(Some(-5), 64)).nodes, 0.0);
+    }
+
+    #[test]
+    fn who_runs_a_program_is_said_with_the_reason() {
+        let capabilities = Backend::Cpu.capabilities(false);
+        let (whole, reason) = program(&looped(Some(10), 4), Place::Auto, capabilities);
+        assert!(whole.is_some_and(|whole| whole.native.is_short()), "{reason}");
+        assert!(reason.starts_with("native: "), "{reason}");
+        let (whole, reason) = program(&looped(Some(10), 4), Place::Device, capabilities);
+        assert!(whole.is_none());
+        assert_eq!(reason, "mlx: the device is forced");
+    }
+
+    #[test]
+    fn loops_that_take_too_many_steps_are_given_up() {
+        let (whole, _) = program(&looped(None, 4), Place::Auto, Backend::Cpu.capabilities(false));
+        let native = whole.expect("a kernel").native;
+        let x = bytes(&[1f32; 4]);
+        let results = native.run_shortly(&[&x, &bytes(&[3i32])]).unwrap().expect("it is short");
+        assert_eq!(results[1].as_bytes().unwrap(), bytes(&[8f32; 4]));
+        assert!(native.run_shortly(&[&x, &bytes(&[i32::MAX])]).unwrap().is_none());
     }
 }

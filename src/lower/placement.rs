@@ -21,7 +21,7 @@ fn placement(element: ElementType, backend: Backend) -> Placement {
     builder.function.body.results = results;
     let program = Program { functions: vec![builder.function], ..Default::default() };
     let plan = compile(&program, &program.functions[0], backend.capabilities(true), Default::default()).unwrap();
-    plan.steps[0].placement
+    plan.plan.steps[0].placement
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn arrays_of_many_dimensions_leave_cuda() {
         let a = builder.argument(ty.clone());
         builder.function.body.results = builder.op(OpKind::Binary(Binary::Add), &[a, a], vec![ty], vec![]);
         let program = Program { functions: vec![builder.function], ..Default::default() };
-        compile(&program, &program.functions[0], backend.capabilities(true), Default::default()).unwrap().steps[0]
+        compile(&program, &program.functions[0], backend.capabilities(true), Default::default()).unwrap().plan.steps[0]
             .placement
     };
     assert_eq!(placed(10, Backend::Cuda), Placement::Device);

@@ -12,6 +12,8 @@ pub struct Callee {
     pub function: Arc<HostFunction>,
     /// What it costs, in scalar operations.
     pub steps: f64,
+    /// Whether it waits for other threads.
+    pub waits: bool,
 }
 
 /// Who has functions of the host for ops that kernels do not hold.
@@ -79,14 +81,8 @@ impl<'a> Lowering<'a> {
         for (&result, &buffer) in op.results.iter().zip(&outputs) {
             self.places.insert(result, Where::Buffer(buffer));
         }
-        let name = op.kind.full_name();
-        self.statements.push(Statement::Call(Call {
-            name,
-            function: callee.function,
-            inputs,
-            outputs,
-            steps: callee.steps,
-        }));
+        let (name, Callee { function, steps, waits }) = (op.kind.full_name(), callee);
+        self.statements.push(Statement::Call(Call { name, function, steps, waits, inputs, outputs }));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::classes;
 use super::lowering::{Lowering, Result, Where, refused};
 use crate::expression::{Binary, Scalar};
+use crate::kernel::estimate;
 use crate::kernel::ir::{BufferId, Statement, Store};
 use crate::program::{Block, Op, ValueId};
 
@@ -82,7 +83,9 @@ impl<'a> Lowering<'a> {
         bind(self, body);
         let body_statements = self.region(body, |lowering| lowering.next_state(body, &carried))?;
         let (condition, body) = (condition_statements, body_statements);
-        self.statements.push(Statement::While { condition, predicate, body, trips });
+        let turn = [&condition, &body].map(|part| estimate::work(&self.kernel, part).outside_of_loops);
+        let steps = turn.iter().sum::<f64>() as u32;
+        self.statements.push(Statement::While { condition, predicate, body, trips, steps });
         self.cost = before.and_turns(self.cost, trips);
         for (&result, &state) in op.results.iter().zip(&carried) {
             self.places.insert(result, Where::Buffer(state));

@@ -114,6 +114,7 @@ impl<'a> Lowering<'a> {
         let work = estimate::work(&self.kernel, &self.kernel.body);
         self.cost.steps += work.steps;
         self.cost.open_ended = work.open_ended;
+        self.cost.waits = self.kernel.waits();
         Ok(Built { kernel: self.kernel, cost: self.cost })
     }
 
@@ -204,10 +205,7 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn op(&mut self, op: &'a Op) -> Result<()> {
         if !classes::is_free(&op.kind) {
-            self.cost.nodes += 1.0;
-            for &result in &op.results {
-                self.cost.elements += self.tensor(result)?.elements() as f64;
-            }
+            estimate::library(self.function, op, &mut self.cost);
         }
         if op.has_side_effect() {
             return refused(format!("{} has side effects", op.kind.name()));

@@ -3,6 +3,7 @@
 
 use super::elements::{at, position};
 use super::lowering::{Lowering, Result, Stop, refused};
+use super::regions::LONGEST_OF_DOUBLES;
 use crate::expression::convert::convert;
 use crate::expression::small_types::wrap;
 use crate::expression::{Binary, Scalar, Term, Value};
@@ -97,6 +98,7 @@ impl<'a> Lowering<'a> {
         let combination = self.combination(body, &op.results)?;
         let shape = self.shape(op.operands[0])?;
         let sizes: Vec<usize> = dimensions.iter().map(|&each| shape[at(&[each], 0)]).collect();
+        self.check_length(&combination, sizes.iter().product())?;
         let inner = |places: &[NodeId]| -> Result<Vec<NodeId>> {
             let mut rest = index.iter().copied();
             (0..shape.len())
@@ -192,6 +194,7 @@ impl<'a> Lowering<'a> {
         let [body] = &op.regions[..] else { return refused("a reduction without its region") };
         let combination = self.combination(body, &op.results)?;
         let windows = self.windows(op, attributes)?;
+        self.check_length(&combination, windows.iter().map(|each| each.window).product())?;
         let mut inits = Vec::with_capacity(count);
         for &init in &op.operands[count..] {
             inits.push(self.element(init, &[])?);
@@ -199,9 +202,9 @@ impl<'a> Lowering<'a> {
         if windows.iter().any(|each| each.size == 0) {
             return Ok(inits[result]);
         }
-        // XLA leaves +0 out of sums of single elements, but for bf16.
+        // XLA leaves +0 out of sums of single elements, but for bf16; and a complex 1 makes NaN of infinities.
         let alone = windows.iter().all(Window::is_element)
-            && self.tensor(op.results[result])?.element != ElementType::BF16
+            && !matches!(self.tensor(op.results[result])?.element, ElementType::BF16 | ElementType::C64)
             && self.inits_are_identities(&combination, &op.operands[count..]);
         let sizes: Vec<usize> = windows.iter().map(|each| each.window).collect();
         let inits = self.widened(&combination, &inits);
@@ -243,8 +246,16 @@ impl<'a> Lowering<'a> {
         let (product, sum) = self.product_types(op, dot)?;
         let (left_shape, right_shape) = (self.shape(lhs)?, self.shape(rhs)?);
         let sizes: Vec<usize> = dot.lhs_contracting_dimensions.iter().map(|&each| left_shape[at(&[each], 0)]).collect();
-        let zero = self.constant(sum, Value::default());
-        let places = self.fold(&sizes, &[sum], vec![zero])?;
+        if product == ElementType::F64 && sizes.iter().product::<usize>() > LONGEST_OF_DOUBLES {
+            return refused("long sums of doubles");
+        }
+        let alone = sizes.iter().all(|&size| size == 1);
+        let places = if alone {
+            vec![self.nest().number(0); sizes.len()]
+        } else {
+            let zero = self.constant(sum, Value::default());
+            self.fold(&sizes, &[sum], vec![zero])?
+        };
         // Batches first, then what is left of either side.
         let batches = dot.lhs_batching_dimensions.len();
         let mut next = batches;
@@ -263,15 +274,21 @@ impl<'a> Lowering<'a> {
         let left_index = side(&left_shape, &dot.lhs_batching_dimensions, &dot.lhs_contracting_dimensions);
         let right_index = side(&right_shape, &dot.rhs_batching_dimensions, &dot.rhs_contracting_dimensions);
         let (a, b) = (self.element(lhs, &left_index)?, self.element(rhs, &right_index)?);
-        let so_far = self.accumulators()[0];
         let (left, right) = (self.tensor(lhs)?.element, self.tensor(rhs)?.element);
-        let next = self.term(&[so_far, a, b], |terms| {
+        let multiplied = self.term(&[a, b], |terms| {
             let factor = |term: &Term, element| {
                 if product.is_integer() { convert(term, element, product) } else { term.cast(sum) }
             };
-            &terms[0] + factor(&terms[1], left) * factor(&terms[2], right)
+            factor(&terms[0], left) * factor(&terms[1], right)
         });
-        let result = self.folded(vec![next])[0];
+        // A product that is added to nothing keeps the sign of its zero.
+        let result = if alone {
+            multiplied
+        } else {
+            let so_far = self.accumulators()[0];
+            let next = self.term(&[so_far, multiplied], |terms| &terms[0] + &terms[1]);
+            self.folded(vec![next])[0]
+        };
         let to = self.tensor(op.results[0])?.element;
         Ok(self.of_sum(result, product, to))
     }

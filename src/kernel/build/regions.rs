@@ -16,6 +16,9 @@ pub(super) enum Combiner {
     LogAddExp,
 }
 
+/// So many f64 are added or multiplied one after the other: there is no wider type, and errors add up.
+pub(super) const LONGEST_OF_DOUBLES: usize = 4096;
+
 /// A region that combines accumulators with elements, and the types that those have in the meantime.
 pub(super) struct Combination<'a> {
     pub body: &'a Block,
@@ -28,13 +31,15 @@ pub(super) struct Combination<'a> {
 }
 
 impl Combiner {
-    /// The type that so many elements are combined in that their errors must not add up: sums in f64, what else rounds
-    /// halves in f32.
+    /// The type that so many elements are combined in that their errors must not add up: sums and products in f64,
+    /// what else rounds halves in f32.
     fn accumulator(self, scalar: Scalar) -> Scalar {
         match (self, scalar) {
             (Self::Binary(Binary::Add), Scalar::F32 | Scalar::F16 | Scalar::BF16) => Scalar::F64,
             (Self::Binary(Binary::Add), Scalar::C64) => Scalar::C128,
             (Self::Binary(Binary::Multiply) | Self::LogAddExp, Scalar::F16 | Scalar::BF16) => Scalar::F32,
+            // In f32 the roundings of factors near one err to the same side.
+            (Self::Binary(Binary::Multiply) | Self::LogAddExp, Scalar::F32) => Scalar::F64,
             _ => scalar,
         }
     }
@@ -225,6 +230,19 @@ impl<'a> Lowering<'a> {
             for (index, &result) in op.results.iter().enumerate() {
                 self.places.insert(result, Where::Virtual(op, index));
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses to combine so many elements one after the other where their errors would add up.
+    pub(super) fn check_length(&self, combination: &Combination<'a>, length: usize) -> Result<()> {
+        let double = combination.narrow.iter().any(|&scalar| matches!(scalar, Scalar::F64 | Scalar::C128));
+        let rounds = combination.combiners.as_ref().is_none_or(|list| {
+            list.iter()
+                .any(|each| matches!(each, Combiner::Binary(Binary::Add | Binary::Multiply) | Combiner::LogAddExp))
+        });
+        if double && rounds && length > LONGEST_OF_DOUBLES {
+            return refused("long sums of doubles");
         }
         Ok(())
     }

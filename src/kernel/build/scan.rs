@@ -3,7 +3,7 @@
 
 use super::lowering::{Lowering, Result, Where, refused};
 use super::reductions::Window;
-use super::regions::Combiner;
+use super::regions::{Combination, Combiner};
 use crate::expression::{Binary, Scalar};
 use crate::kernel::ir::{BufferId, Node, NodeId, Store};
 use crate::program::{Op, ReduceWindow};
@@ -50,6 +50,7 @@ impl<'a> Lowering<'a> {
                 .as_ref()
                 .is_some_and(|list| list.iter().all(|combiner| matches!(combiner, Combiner::Binary(_))));
         let shape = self.shape(op.operands[0])?;
+        self.check_length(&combination, shape[dimension])?;
         let mut rows = shape.clone();
         rows.remove(dimension);
         let mut carried: Vec<BufferId> = Vec::with_capacity(count);
@@ -106,6 +107,7 @@ impl<'a> Lowering<'a> {
             (next.clone(), next)
         };
         let narrow = self.narrowed(&combination, &made);
+        let next = self.limited(&combination, &next, &narrow);
         let at = self.nest().linear(&inner, &shape);
         let mut stores: Vec<Store> =
             carried.iter().zip(&next).map(|(&buffer, &value)| Store { buffer, at: row, value }).collect();
@@ -117,8 +119,26 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
+    /// What is carried on in f64 leaves the range of f32 with the results: what has overflowed or vanished does not come
+    /// back.
+    fn limited(&mut self, combination: &Combination<'a>, next: &[NodeId], narrow: &[NodeId]) -> Vec<NodeId> {
+        let mut limited = Vec::with_capacity(next.len());
+        for (index, (&next, &narrow)) in next.iter().zip(narrow).enumerate() {
+            let (from, wide) = (combination.narrow[index], combination.wide[index]);
+            limited.push(if (from, wide) != (Scalar::F32, Scalar::F64) {
+                next
+            } else {
+                self.term(&[next, narrow], |terms| {
+                    let stays = terms[1].is_finite() & terms[1].not_equal(0.0);
+                    stays.select(&terms[0], &terms[1].cast(wide))
+                })
+            });
+        }
+        limited
+    }
+
     /// The initial values, wide.
-    fn inits(&mut self, op: &'a Op, combination: &super::regions::Combination<'a>) -> Result<Vec<NodeId>> {
+    fn inits(&mut self, op: &'a Op, combination: &Combination<'a>) -> Result<Vec<NodeId>> {
         let mut inits = Vec::with_capacity(op.results.len());
         for &init in &op.operands[op.results.len()..] {
             inits.push(self.element(init, &[])?);

@@ -83,13 +83,24 @@ fn agree(kind: OpKind, elements: &[ElementType], result: ElementType) -> bool {
 #[test]
 fn unary_ops_agree_with_the_device() {
     use Unary::*;
-    let kinds = [Negate, Abs, Not, Sqrt, Floor, Ceil, RoundNearestEven, Sine];
+    let kinds = [Negate, Abs, Not, Sqrt, Floor, Ceil, RoundNearestEven];
     let count = kinds
         .iter()
         .flat_map(|&kind| [F32, I32, U32, Bool].map(|element| (kind, element)))
         .filter(|&(kind, element)| agree(OpKind::Unary(kind), &[element], element))
         .count();
-    assert_eq!(count, 15);
+    assert_eq!(count, 14);
+}
+
+/// Neither is the truth: `kernel::tests::functions` says how near native code is.
+#[test]
+fn sines_are_near_the_device_s() {
+    let x = (tensor(F32, &[13]), edges(F32, 0));
+    let (native, device) = both(OpKind::Unary(Unary::Sine), &[x], tensor(F32, &[13])).expect("mlx takes it");
+    for (native, device) in f32s(&canonical(&native, F32)).into_iter().zip(f32s(&canonical(&device, F32))) {
+        let apart = (native.to_bits() as i32).abs_diff(device.to_bits() as i32);
+        assert!(apart <= 2, "{native:e} and {device:e}");
+    }
 }
 
 #[test]

@@ -4,12 +4,11 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AbiParam, Block, InstBuilder, MemFlagsData, Signature, Type, Value, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
-use cranelift_frontend::FunctionBuilder;
+use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::Module;
 
 use super::call::Callee;
 use super::steps::{Emitter, register};
-use crate::kernel::estimate;
 use crate::kernel::ir::{BufferId, Kernel, Place, Statement};
 
 /// Bytes that are copied by loads and stores.
@@ -52,8 +51,9 @@ pub(super) fn kernel(
             Place::Constant(bytes) => builder.ins().iconst(pointer, bytes.as_ptr() as i64),
         });
     }
+    let kept = super::registers::kept(kernel, &mut builder);
     let callees = Vec::new();
-    let mut function = Function { kernel, builder, bases, stop, left, stopped, pointer, target, callees };
+    let mut function = Function { kernel, builder, bases, kept, stop, left, stopped, pointer, target, callees };
     function.statements(&kernel.body)?;
     let zero = function.builder.ins().iconst(types::I32, 0);
     function.builder.ins().return_(&[zero]);
@@ -72,6 +72,8 @@ pub(super) struct Function<'a, 'b> {
     pub builder: FunctionBuilder<'b>,
     /// Where each buffer begins.
     pub bases: Vec<Value>,
+    /// Those that are kept in registers instead.
+    pub kept: Vec<Option<Vec<Variable>>>,
     /// The flag that ends loops.
     stop: Value,
     /// The number of steps that loops may still take.
@@ -81,7 +83,7 @@ pub(super) struct Function<'a, 'b> {
     pub(super) pointer: Type,
     target: TargetFrontendConfig,
     /// What is called; the code holds their addresses.
-    pub(super) callees: Vec<Box<Callee>>,
+    pub callees: Vec<Box<Callee>>,
 }
 
 impl<'b> Function<'_, 'b> {
@@ -89,7 +91,7 @@ impl<'b> Function<'_, 'b> {
         self.target.default_call_conv
     }
 
-    pub(super) fn emitter(&mut self) -> Emitter<'_, 'b> {
+    pub fn emitter(&mut self) -> Emitter<'_, 'b> {
         Emitter { builder: &mut self.builder, convention: self.target.default_call_conv, pointer: self.pointer }
     }
 
@@ -100,9 +102,8 @@ impl<'b> Function<'_, 'b> {
                 Statement::Sort(sort) => self.sort(sort)?,
                 Statement::Call(call) => self.call(call),
                 Statement::Copy { from, to } => self.copy(*from, *to),
-                Statement::While { condition, predicate, body, .. } => {
-                    let turn = [condition, body].map(|part| estimate::work(self.kernel, part).outside_of_loops);
-                    self.lower_while((condition, *predicate), body, turn.iter().sum::<f64>() as u32)?;
+                Statement::While { condition, predicate, body, steps, .. } => {
+                    self.lower_while((condition, *predicate), body, *steps)?;
                 }
                 Statement::Case { index, arms } => self.case(*index, arms)?,
             }
@@ -114,6 +115,13 @@ impl<'b> Function<'_, 'b> {
         let buffer = &self.kernel.buffers[from as usize];
         let bytes = buffer.elements * buffer.scalar.bytes();
         let (source, target) = (self.bases[from as usize], self.bases[to as usize]);
+        if self.kept[from as usize].is_some() || self.kept[to as usize].is_some() {
+            for element in 0..buffer.elements {
+                let value = self.element(from, element);
+                self.set_element(to, element, value);
+            }
+            return;
+        }
         if bytes > SMALL_COPY {
             let count = self.builder.ins().iconst(self.pointer, bytes as i64);
             self.builder.call_memcpy(self.target, target, source, count);
@@ -127,6 +135,25 @@ impl<'b> Function<'_, 'b> {
                 done += size;
             }
         }
+    }
+
+    /// A number of a buffer that is not complex.
+    pub fn element(&mut self, buffer: BufferId, number: usize) -> Value {
+        if let Some(variables) = &self.kept[buffer as usize] {
+            return self.builder.use_var(variables[number]);
+        }
+        let scalar = self.kernel.buffers[buffer as usize].scalar;
+        let offset = (number * scalar.bytes()) as i32;
+        self.builder.ins().load(register(scalar), MemFlagsData::trusted(), self.bases[buffer as usize], offset)
+    }
+
+    pub fn set_element(&mut self, buffer: BufferId, number: usize, value: Value) {
+        if let Some(variables) = &self.kept[buffer as usize] {
+            self.builder.def_var(variables[number], value);
+            return;
+        }
+        let offset = (number * self.kernel.buffers[buffer as usize].scalar.bytes()) as i32;
+        self.builder.ins().store(MemFlagsData::trusted(), value, self.bases[buffer as usize], offset);
     }
 
     fn lower_while(
@@ -147,7 +174,7 @@ impl<'b> Function<'_, 'b> {
         self.builder.ins().brif(ends, self.stopped, &[], go_on, &[]);
         self.builder.switch_to_block(go_on);
         self.statements(condition)?;
-        let holds = self.builder.ins().load(types::I8, MemFlagsData::trusted(), self.bases[predicate as usize], 0);
+        let holds = self.element(predicate, 0);
         self.builder.ins().brif(holds, turn, &[], after, &[]);
         self.builder.switch_to_block(turn);
         self.statements(body)?;
@@ -157,8 +184,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     fn case(&mut self, index: BufferId, arms: &[Vec<Statement>]) -> Result<(), String> {
-        let ty = register(self.kernel.buffers[index as usize].scalar);
-        let choice = self.builder.ins().load(ty, MemFlagsData::trusted(), self.bases[index as usize], 0);
+        let choice = self.element(index, 0);
         let after = self.builder.create_block();
         for (number, arm) in arms.iter().enumerate() {
             if number + 1 < arms.len() {

@@ -8,11 +8,14 @@ mod functions;
 mod nest;
 #[cfg(test)]
 mod op_tests;
+mod registers;
 mod sort;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod vector;
+
+pub(super) use nest::at_once;
 
 use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
@@ -24,8 +27,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, default_libcall_names};
 
-use super::ir::{Kernel, Nest, Place};
-use super::schedule::Schedule;
+use super::ir::{Kernel, Place};
 
 /// What a kernel is called with: pointers to the inputs and to the outputs, the arena, a byte that is not 0 when loops are
 /// to end, and the number of steps that they may still take. Not 0 is returned when one did not come to its own end.
@@ -64,11 +66,6 @@ impl std::fmt::Debug for Code {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Code").field("inputs", &self.inputs).field("outputs", &self.outputs).finish()
     }
-}
-
-/// Scalar operations that a nest of a kernel takes, those of several lanes at once counting as the part of one that they take.
-pub fn work(kernel: &Kernel, nest: &Nest) -> f64 {
-    Schedule::new(kernel, nest, nest::at_once).work(nest, nest::at_once)
 }
 
 /// The processor that the code is for.
@@ -154,7 +151,7 @@ impl Code {
     /// As [`Self::run`], the loops taking so many scalar operations at most, as [`super::cost`] counts them.
     ///
     /// # Errors
-    /// When a loop was told to end, or took more; when a function of the host failed.
+    /// When a loop was told to end, or took more, or a function of the host fails.
     ///
     /// # Panics
     /// As [`Self::run`].

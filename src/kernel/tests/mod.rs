@@ -1,6 +1,7 @@
 //! Native code against the interpreter, on nests of any kind.
 
 mod functions;
+mod programs;
 
 use std::sync::atomic::AtomicBool;
 

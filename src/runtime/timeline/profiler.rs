@@ -122,7 +122,7 @@ mod tests {
     /// The program, which the host shall not compute.
     fn compile(client: &Client, program: &[u8]) -> Arc<Executable> {
         let mut executable = client.compile(program, &[]).expect("compiled");
-        Arc::get_mut(&mut executable).expect("just made").host = None;
+        Arc::get_mut(&mut executable).expect("just made").native = None;
         executable
     }
 
