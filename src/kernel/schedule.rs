@@ -514,9 +514,7 @@ impl Merged {
             for dimension in dimensions.filter(|&dimension| nest.dimensions[dimension] != 1) {
                 let size = nest.dimensions[dimension];
                 let counts_on = |before: usize| {
-                    let follows =
-                        |sum: &&Sum| Some(sum.factors[before]) == sum.factors[dimension].checked_mul(size as i64);
-                    used.iter().all(|sum| follows(sum))
+                    used.iter().all(|sum| Some(sum.factors[before]) == sum.factors[dimension].checked_mul(size as i64))
                 };
                 match (before, sizes.last_mut()) {
                     (Some(before), Some(so_far))
