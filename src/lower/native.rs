@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::callees::Callees;
-use super::context::{Context, Lowered};
+use super::context::{CompileRegion, Context, FindRow, Lowered};
 use super::storage::{shape_i32, storage};
 use crate::kernel::build::{self, Built};
 use crate::kernel::cost::{Choice, Cost, Device, INLINE_STEPS, Place};
@@ -141,7 +141,7 @@ fn choose_loop(context: &Context<'_>, op: &Op) -> (Choice, Option<(Lowered, Vec<
         .into_iter()
         .filter_map(|value| Some(Op { results: vec![value], ..constant(context.constant(value)?.clone(), op) }))
         .collect();
-    let callees = Callees::new(context.program, context.function);
+    let callees = Callees::new(context.program, context.function, (context.compile_region, context.row));
     let mut built = match build::operation(context.function, op, &constants, &others, &|op| callees.of(op)) {
         Ok(built) => built,
         Err(why) => return (Choice::library(why), None),
@@ -180,16 +180,22 @@ pub(super) struct Whole {
 pub(super) fn program(
     program: &Program,
     function: &Function,
-    place: Place,
-    capabilities: &Capabilities,
+    backend: (&Capabilities, Place),
+    lowering: (CompileRegion, FindRow),
 ) -> (Option<Whole>, String) {
-    let (choice, native) = choose_program(program, function, place, device(capabilities));
+    let (capabilities, place) = backend;
+    let (choice, native) = choose_program(program, function, (place, device(capabilities)), lowering);
     tracing::debug!("@{}: {}", function.name, choice.reason);
     let whole = native.map(Arc::new).map(|native| Whole { lowered: native.clone().lowered(capabilities), native });
     (whole, choice.reason)
 }
 
-fn choose_program(program: &Program, function: &Function, place: Place, device: Device) -> (Choice, Option<Native>) {
+fn choose_program(
+    program: &Program,
+    function: &Function,
+    (place, device): (Place, Device),
+    lowering: (CompileRegion, FindRow),
+) -> (Choice, Option<Native>) {
     if place == Place::Device {
         return (Choice::library("the device is forced"), None);
     }
@@ -200,7 +206,7 @@ fn choose_program(program: &Program, function: &Function, place: Place, device: 
             return (choice, None);
         }
     }
-    let callees = Callees::new(program, function);
+    let callees = Callees::new(program, function, lowering);
     let mut built = match build::program(function, &|op| callees.of(op)) {
         Ok(built) => built,
         Err(why) => return (Choice::library(why), None),
@@ -259,7 +265,12 @@ mod tests {
 
     fn choice(function: &Function, place: Place) -> (Option<Whole>, String) {
         let program = Program { functions: vec![function.clone()], ..Program::default() };
-        super::program(&program, function, place, Backend::Cpu.capabilities(false))
+        super::program(
+            &program,
+            function,
+            (Backend::Cpu.capabilities(false), place),
+            (|_, _, _| unreachable!("no op with regions is called"), |_| None),
+        )
     }
 
     fn cost(function: &Function) -> Cost {

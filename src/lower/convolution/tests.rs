@@ -54,8 +54,8 @@ fn in_context<T>(
         place: Default::default(),
         note: None,
         scalar: false,
-        note: None,
         compile_region: |_, _, _| unreachable!("convolutions have no regions"),
+        row: |_| unreachable!("no other op is lowered"),
     };
     call(&context, &op)
 }
