@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn cost(function: &Function) -> Cost {
-        build::program(function).expect("a kernel").cost
+        build::program(function, &|_| None).expect("a kernel").cost
     }
 
     #[test]
@@ -276,17 +276,17 @@ mod tests {
     #[test]
     fn who_runs_a_program_is_said_with_the_reason() {
         let capabilities = Backend::Cpu.capabilities(false);
-        let (whole, reason) = program(&looped(Some(10), 4), Place::Auto, capabilities);
+        let (whole, reason) = program(&Program::default(), &looped(Some(10), 4), Place::Auto, capabilities);
         assert!(whole.is_some_and(|whole| whole.native.is_short()), "{reason}");
         assert!(reason.starts_with("native: "), "{reason}");
-        let (whole, reason) = program(&looped(Some(10), 4), Place::Device, capabilities);
+        let (whole, reason) = program(&Program::default(), &looped(Some(10), 4), Place::Device, capabilities);
         assert!(whole.is_none());
         assert_eq!(reason, "mlx: the device is forced");
     }
 
     #[test]
     fn loops_that_take_too_many_steps_are_given_up() {
-        let (whole, _) = program(&looped(None, 4), Place::Auto, Backend::Cpu.capabilities(false));
+        let (whole, _) = program(&Program::default(), &looped(None, 4), Place::Auto, Backend::Cpu.capabilities(false));
         let native = whole.expect("a kernel").native;
         let x = bytes(&[1f32; 4]);
         let results = native.run_shortly(&[&x, &bytes(&[3i32])]).unwrap().expect("it is short");

@@ -3,6 +3,7 @@
 
 use super::compile;
 use super::testing::{Builder, bytes, tensor, values};
+use crate::kernel::cost::Place;
 use crate::mlx::{self, Array, Backend, Dtype, ScatterMode, Stream};
 use crate::plan::Placement;
 use crate::program::{Binary, ElementType, OpKind, Program, ValueId};
@@ -20,7 +21,7 @@ fn placement(element: ElementType, backend: Backend) -> Placement {
     let (mut builder, results) = sum(element);
     builder.function.body.results = results;
     let program = Program { functions: vec![builder.function], ..Default::default() };
-    let plan = compile(&program, &program.functions[0], backend.capabilities(true), Default::default()).unwrap();
+    let plan = compile(&program, &program.functions[0], backend.capabilities(true), Place::Device).unwrap().plan;
     plan.steps[0].placement
 }
 
@@ -41,7 +42,7 @@ fn arrays_of_many_dimensions_leave_cuda() {
         let a = builder.argument(ty.clone());
         builder.function.body.results = builder.op(OpKind::Binary(Binary::Add), &[a, a], vec![ty], vec![]);
         let program = Program { functions: vec![builder.function], ..Default::default() };
-        compile(&program, &program.functions[0], backend.capabilities(true), Default::default()).unwrap().steps[0]
+        compile(&program, &program.functions[0], backend.capabilities(true), Place::Device).unwrap().plan.steps[0]
             .placement
     };
     assert_eq!(placed(10, Backend::Cuda), Placement::Device);

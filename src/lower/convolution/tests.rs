@@ -52,6 +52,7 @@ fn in_context<T>(
         captures: Vec::new(),
         capabilities: Backend::Cpu.capabilities(false),
         place: Default::default(),
+        note: None,
         scalar: false,
         compile_region: |_, _, _| unreachable!("convolutions have no regions"),
     };
