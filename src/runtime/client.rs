@@ -117,7 +117,7 @@ impl Client {
     /// INVALID_ARGUMENT for bytes that are no program, UNIMPLEMENTED for what is not supported.
     pub fn compile(&self, program: &[u8], options: &[u8]) -> Result<Arc<Executable>, Error> {
         fork::check()?;
-        compile(self.devices[0].clone(), program, options)
+        compile(self.devices[0].clone(), program, options, settings::place()?)
     }
 
     /// Copies the dense elements of an array of that layout to the device.

@@ -16,14 +16,21 @@ use super::layout::Layout;
 use super::memory_limit::{self, Reservation};
 use super::settings;
 use super::{compile_options, cost, timeline};
+use crate::kernel::cost::Place;
 use crate::program::{Attribute, Attributes, Function, Type, ValueId};
 use crate::{lower, mlx, passes, proto, reader};
 
-/// Compiles a program for a device: what a reader takes, and a serialized CompileOptionsProto.
+/// Compiles a program for a device, or for where it says that programs run: what a reader takes, and a serialized
+/// CompileOptionsProto.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for bytes that are no program, UNIMPLEMENTED for what is not supported.
-pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Result<Arc<Executable>, Error> {
+pub(super) fn compile(
+    device: Arc<Device>,
+    bytes: &[u8],
+    options: &[u8],
+    place: Place,
+) -> Result<Arc<Executable>, Error> {
     let mut span = timeline::span("compile", || "compile".to_owned());
     let options_bytes = options;
     let options = proto::CompileOptionsProto::decode(options).map_err(|error| {
@@ -57,8 +64,7 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     let parameters = signatures(main, &main.body.arguments, &main.argument_attributes)?;
     let results = signatures(main, &main.body.results, &main.result_attributes)?;
     memory_limit::check(main, &device.memory_bounds()?)?;
-    let lower::Compiled { plan, native } =
-        lower::compile(&program, main, device.stream().capabilities(), settings::place()?)?;
+    let lower::Compiled { plan, native } = lower::compile(&program, main, device.stream().capabilities(), place)?;
     let footprint = plan.footprint();
     dump.write("plan.txt", || plan.to_string().into_bytes());
     dump.finish()?;
@@ -78,7 +84,7 @@ pub(super) fn compile(device: Arc<Device>, bytes: &[u8], options: &[u8]) -> Resu
     Ok(Arc::new(Executable {
         trace: Trace::new(&name),
         name,
-        fingerprint: fingerprint(&device, options_bytes, bytes)?,
+        fingerprint: fingerprint(&device, options_bytes, bytes, place)?,
         program_bytes: bytes.to_vec(),
         temporary_bytes: footprint.temporary_bytes,
         reservation: Reservation::new(&footprint, device.stream().capabilities()),
@@ -148,7 +154,7 @@ fn layout_mode(attributes: &Attributes, ty: BufferType, rank: usize) -> Result<O
 
 /// Hash of a program, its options and all that else decides what it is compiled to: the plugin and MLX by their versions,
 /// the device and what it can do, and the environment's switches.
-fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> Result<String, Error> {
+fn fingerprint(device: &Device, options: &[u8], program: &[u8], place: Place) -> Result<String, Error> {
     let compiler = format!(
         "{}; {}; {:?}; reader: {}; passes: {:?}; place: {:?}",
         platform_version(),
@@ -156,7 +162,7 @@ fn fingerprint(device: &Device, options: &[u8], program: &[u8]) -> Result<String
         device.stream().capabilities(),
         reader::name(),
         settings::passes()?,
-        settings::place()?,
+        place,
     );
     Ok(format!("{:016x}", fnv1a(&[compiler.as_bytes(), options, program])))
 }
@@ -178,7 +184,9 @@ mod tests {
     fn the_fingerprint_is_of_all_that_decides() {
         let client = Client::new(ClientOptions { device: Some("cpu".into()) }).expect("opened");
         let device = &client.devices()[0];
-        let print = |options: &[u8], program: &[u8]| fingerprint(device, options, program).expect("settings are right");
+        let print = |options: &[u8], program: &[u8]| {
+            fingerprint(device, options, program, Place::Auto).expect("settings are right")
+        };
         assert_eq!(print(b"a", b"bc"), print(b"a", b"bc"));
         assert_ne!(print(b"a", b"bc"), print(b"ab", b"c"));
         assert_ne!(print(b"a", b"bc"), print(b"", b"bc"));
