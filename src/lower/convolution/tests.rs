@@ -54,7 +54,6 @@ fn in_context<T>(
         place: Default::default(),
         note: None,
         scalar: false,
-        note: None,
         compile_region: |_, _, _| unreachable!("convolutions have no regions"),
     };
     call(&context, &op)
