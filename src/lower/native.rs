@@ -199,6 +199,9 @@ fn choose_program(
     if place == Place::Device {
         return (Choice::library("the device is forced"), None);
     }
+    if let Some(op) = function.body.ops.iter().find(|op| op.has_side_effect()) {
+        return (Choice::library(format_args!("{} has side effects", op.kind.full_name())), None);
+    }
     // Before anything is built: programs that MLX is better at are not to be compiled twice.
     if let Some(cost) = estimate::at_least(function) {
         let choice = place.choose(&cost, device);
