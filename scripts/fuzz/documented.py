@@ -20,6 +20,8 @@ from jax import lax
 ROWS = {
     "range": "sum, product, Fourier transform or solution of which a partial result leaves the range of its type",
     "complex": "complex product, quotient or power of which one term overflows",
+    "complex scans": "complex cumulative products from the end, and reductions of more than 16 elements from other numbers"
+    " than 1, with infinities",
     "complex sums": "complex convolution or product of matrices with infinities or NaN",
     "groups, zeros of padding on GPUs": "convolution with infinities or NaN in the kernel",
     "cholesky": "`cholesky` of complex matrices with infinities or NaN",
@@ -142,7 +144,11 @@ def reached(name: str, parameters: dict[str, Any], values: list[Any], result: An
         size = bind(magnitude(values[0], 0.0).astype(values[0].dtype))
         return overflows(lax.real(size) if is_complex(size) else size)
     if name in ("reduce_prod", "cumprod"):
-        return of_product(bind, values)
+        mask = 2 * of_product(bind, values).astype(np.int32)
+        if name == "cumprod" and is_complex(result):
+            special = jnp.any(~jnp.isfinite(values[0]), axis=parameters["axis"], keepdims=True)
+            mask = jnp.maximum(mask, special.astype(np.int32))  # complex scans
+        return mask
     if name == "reduce_window" and [one.primitive.name for one in parameters["jaxpr"].eqns] == ["mul"]:
         return of_product(bind, values)
     if name == "fft":
