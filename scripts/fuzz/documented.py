@@ -136,7 +136,8 @@ def reached(name: str, parameters: dict[str, Any], values: list[Any], result: An
     floats = [value for value in values if jnp.issubdtype(getattr(value, "dtype", np.int32), jnp.inexact)]
     if not floats or 0 in result.shape or any(value.size == 0 for value in values):
         return None
-    if name in ("dot_general", "conv_general_dilated") and len(floats) == 2 and is_wide(result):
+    groups = parameters.get("batch_group_count", 1) > 1  # which concern all types
+    if name in ("dot_general", "conv_general_dilated") and (is_wide(result) or groups):
         return of_contraction(name, parameters, *values, result.dtype)
     if not all(map(is_wide, floats)):
         return None
