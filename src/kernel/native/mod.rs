@@ -79,7 +79,8 @@ fn host() -> Result<OwnedTargetIsa, String> {
             ("use_colocated_libcalls", "false"),
             ("is_pic", "false"),
             ("opt_level", "speed"),
-            ("enable_verifier", "false"),
+            // A program whose types fit together only as MLX converts them is none for native code.
+            ("enable_verifier", "true"),
         ] {
             flags.set(name, value).map_err(|error| error.to_string())?;
         }
