@@ -213,7 +213,8 @@ fn place(
     [false, true].into_iter().find_map(|with_constants| {
         let mut alone = alone(program, function, op, constants, with_constants);
         passes::run(&mut alone, &Default::default(), |_, _, _| {}).ok()?;
-        let plan = lower::compile(&alone, alone.main()?, backend.capabilities(true), Default::default()).ok()?;
+        let of_mlx = jax_mps::kernel::cost::Place::Device;
+        let plan = lower::compile(&alone, alone.main()?, backend.capabilities(true), of_mlx).ok()?.plan;
         let apart = |step: &Step| backend != Backend::Cpu && matches!(step.placement, Placement::Cpu);
         let host = plan.steps.iter().any(apart);
         Some(match plan.steps.is_empty() {
