@@ -10,10 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use jax_mps::lower;
 use jax_mps::mlx::Backend;
 use jax_mps::plan::{Placement, Step};
 use jax_mps::program::{Block, ElementType, Function, Op, OpKind, Program, Type, ValueId};
+use jax_mps::{kernel, lower};
 use jax_mps::{passes, stablehlo};
 
 const BACKENDS: [Backend; 3] = [Backend::Cpu, Backend::Metal, Backend::Cuda];
@@ -213,11 +213,11 @@ fn place(
     [false, true].into_iter().find_map(|with_constants| {
         let mut alone = alone(program, function, op, constants, with_constants);
         passes::run(&mut alone, &Default::default(), |_, _, _| {}).ok()?;
-        let of_mlx = jax_mps::kernel::cost::Place::Device;
-        let plan = lower::compile(&alone, alone.main()?, backend.capabilities(true), of_mlx).ok()?.plan;
+        let plan =
+            lower::compile(&alone, alone.main()?, backend.capabilities(true), kernel::cost::Place::Device).ok()?;
         let apart = |step: &Step| backend != Backend::Cpu && matches!(step.placement, Placement::Cpu);
-        let host = plan.steps.iter().any(apart);
-        Some(match plan.steps.is_empty() {
+        let host = plan.plan.steps.iter().any(apart);
+        Some(match plan.plan.steps.is_empty() {
             true => Place::Nowhere,
             false if host => Place::Host,
             false => Place::Device,

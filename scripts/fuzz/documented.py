@@ -100,13 +100,12 @@ def of_product(bind: Any, values: list[Any]) -> Any:
     """Products of which some factors leave the range."""
     sizes = [magnitude(value, 1.0) for value in values]
     sizes = [jnp.where(size == 0, 1.0, size) for size in sizes]
-    over, under = (
-        lax.real(result) if is_complex(result) else result
-        for result in (
-            bind(*(bound(size, 1.0).astype(value.dtype) for size, value in zip(sizes, values)))
-            for bound in (jnp.maximum, jnp.minimum)
-        )
-    )
+    products = [
+        bind(*(bound(size, 1.0).astype(value.dtype) for size, value in zip(sizes, values)))
+        for bound in (jnp.maximum, jnp.minimum)
+    ]
+    products = [product[0] if isinstance(product, (list, tuple)) else product for product in products]
+    over, under = (lax.real(product) if is_complex(product) else product for product in products)
     return overflows(over) | vanishes(under)
 
 

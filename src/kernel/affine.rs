@@ -41,7 +41,8 @@ impl Sum {
             let (id, factor) = match (left.peek(), right.peek()) {
                 (None, None) => break,
                 (Some(&&(a, x)), Some(&&(b, y))) if a == b => {
-                    (left.next(), right.next());
+                    left.next();
+                    right.next();
                     (a, function(x, y)?)
                 }
                 (Some(&&(a, x)), other) if other.is_none_or(|&&(b, _)| a < b) => {

@@ -120,9 +120,9 @@ impl Cost {
                 let elements = self.elements * LIBRARY_ELEMENT + self.functions * LIBRARY_FUNCTION;
                 LIBRARY_CALL + self.nodes * LIBRARY_NODE + elements + self.flops * LIBRARY_FLOP
             }
-            Device::UnifiedGpu | Device::DiscreteGpu => {
-                LIBRARY_CALL + self.nodes * GPU_NODE + self.elements * GPU_ELEMENT
-            }
+            Device::UnifiedGpu => LIBRARY_CALL + self.nodes * GPU_NODE + self.elements * GPU_ELEMENT,
+            // Nobody waits for what stays there.
+            Device::DiscreteGpu => self.nodes * GPU_NODE + self.elements * GPU_ELEMENT,
         }
     }
 

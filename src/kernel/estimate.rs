@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::cost::Cost;
-use super::ir::{Kernel, Nest, Node, Sort, Statement};
+use super::ir::{Kernel, Nest, Sort, Statement};
 use super::native::at_once;
+use super::node_cost::cost;
 use super::schedule::{LANES, Schedule};
-use crate::expression::{Binary, Unary};
 use crate::program::{Class, Function, Op, ValueId};
 
 /// What a kernel, or a part of one, has to do.
@@ -79,38 +79,6 @@ fn nest(kernel: &Kernel, nest: &Nest) -> f64 {
         return TURN;
     }
     Schedule::new(kernel, nest, at_once).cost(nest, at_once, cost, TURN, CARRIED)
-}
-
-/// What a node costs, in scalar operations.
-pub(super) fn cost(node: &Node) -> f64 {
-    match node {
-        Node::Constant(_) | Node::Index(_) | Node::Accumulator(_) | Node::Folded(..) => 0.0,
-        Node::Unary(function, _) => match function {
-            Unary::Real | Unary::Imaginary | Unary::Bitcast => 0.0,
-            Unary::Abs
-            | Unary::Negate
-            | Unary::Not
-            | Unary::Sign
-            | Unary::Ceil
-            | Unary::Floor
-            | Unary::Round
-            | Unary::IsNan
-            | Unary::IsInf
-            | Unary::IsFinite
-            | Unary::Convert => 1.0,
-            Unary::Sqrt | Unary::Rsqrt => 10.0,
-            // A call.
-            Unary::Decode(_) => 20.0,
-            _ => 60.0,
-        },
-        Node::Binary(function, ..) => match function {
-            Binary::Divide | Binary::Remainder => 10.0,
-            Binary::Power | Binary::Atan2 => 120.0,
-            _ => 1.0,
-        },
-        Node::Load(..) => 2.0,
-        Node::Compare(..) | Node::Select(..) => 1.0,
-    }
 }
 
 /// What native code takes at least, and MLX. None for programs with loops and branches, which show nothing so soon.

@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod interpret;
 mod ir;
 pub mod native;
+mod node_cost;
 mod schedule;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::affine::{Sum, sums};
-use super::estimate;
 use super::ir::{BufferId, Kernel, Nest, Node, NodeId, Place};
+use super::node_cost;
 use crate::expression::{Binary, Scalar, Unary};
 
 /// Numbers that a processor computes at once, of those that fit four to a register.
@@ -320,7 +320,7 @@ impl Schedule {
 
     fn step(&self, nest: &Nest, at_once: AtOnce, id: usize, fold: Option<usize>, lanes: usize) -> f64 {
         let step = &nest.steps[id];
-        let alone = if self.sums[id].as_ref().is_some_and(Sum::is_affine) { 1.0 } else { estimate::cost(&step.node) };
+        let alone = if self.sums[id].as_ref().is_some_and(Sum::is_affine) { 1.0 } else { node_cost::cost(&step.node) };
         self.among(nest, at_once, id, fold, lanes, alone)
     }
 
@@ -514,9 +514,7 @@ impl Merged {
             for dimension in dimensions.filter(|&dimension| nest.dimensions[dimension] != 1) {
                 let size = nest.dimensions[dimension];
                 let counts_on = |before: usize| {
-                    let follows =
-                        |sum: &&Sum| Some(sum.factors[before]) == sum.factors[dimension].checked_mul(size as i64);
-                    used.iter().all(|sum| follows(sum))
+                    used.iter().all(|sum| Some(sum.factors[before]) == sum.factors[dimension].checked_mul(size as i64))
                 };
                 match (before, sizes.last_mut()) {
                     (Some(before), Some(so_far))

@@ -5,10 +5,8 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::compile::compile_region;
-use super::context::Context;
+use super::context::{CompileRegion, Context, FindRow};
 use super::storage::{shape_i32, storage};
-use super::table::row;
 use crate::kernel::build::Callee;
 use crate::kernel::cost::{LIBRARY_CALL, LIBRARY_ELEMENT, LIBRARY_NODE, NATIVE_STEP, Place};
 use crate::mlx::{self, Array, Backend, Dtype, HostFunction, Stream};
@@ -23,12 +21,14 @@ pub(super) struct Callees<'a> {
     program: &'a Program,
     function: &'a Function,
     constants: OnceCell<HashMap<ValueId, Literal>>,
+    compile_region: CompileRegion,
+    row: FindRow,
 }
 
 impl<'a> Callees<'a> {
     /// None is made yet.
-    pub fn new(program: &'a Program, function: &'a Function) -> Self {
-        Self { program, function, constants: OnceCell::new() }
+    pub fn new(program: &'a Program, function: &'a Function, (compile_region, row): (CompileRegion, FindRow)) -> Self {
+        Self { program, function, constants: OnceCell::new(), compile_region, row }
     }
 
     fn constants(&self) -> &HashMap<ValueId, Literal> {
@@ -77,9 +77,10 @@ impl<'a> Callees<'a> {
             place: Place::Device,
             note: None,
             scalar: false,
-            compile_region,
+            compile_region: self.compile_region,
+            row: self.row,
         };
-        let lowered = (row(op.kind.name())?.lower)(&mut context, op).ok()?;
+        let lowered = ((self.row)(op.kind.name())?.lower)(&mut context, op).ok()?;
         if !context.captures.is_empty() {
             return None;
         }

@@ -35,7 +35,7 @@ pub fn compile(
     capabilities: &'static Capabilities,
     place: Place,
 ) -> Result<Compiled, LowerError> {
-    let (native, reason) = native::program(program, function, place, capabilities);
+    let (native, reason) = native::program(program, function, (capabilities, place), (compile_region, row));
     let (mut plan, native) = match native {
         Some(Whole { native, lowered }) => (whole(function, lowered)?, Some(native)),
         None => {
@@ -202,6 +202,7 @@ impl Builder<'_> {
             note: None,
             scalar: self.scalar,
             compile_region,
+            row,
         };
         let Some(row) = row(op.kind.name()) else {
             let name = op.kind.name();

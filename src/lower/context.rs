@@ -102,6 +102,9 @@ pub struct Row {
 /// compiler of blocks knows all rows of the op table, and rows know it by this alone.
 pub(super) type CompileRegion = fn(&Context<'_>, &Block, scalar: bool) -> Result<(Plan, Vec<ValueId>), LowerError>;
 
+/// Finds the row of an op by its name.
+pub(super) type FindRow = fn(&str) -> Option<&'static Row>;
+
 /// The op being lowered and what surrounds it.
 pub struct Context<'a> {
     /// The module.
@@ -121,6 +124,7 @@ pub struct Context<'a> {
     /// Whether the op stands in a region that runs on batches (see [`Context::scalar_region`]).
     pub(super) scalar: bool,
     pub(super) compile_region: CompileRegion,
+    pub(super) row: FindRow,
 }
 
 impl<'a> Context<'a> {

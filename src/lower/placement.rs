@@ -21,8 +21,8 @@ fn placement(element: ElementType, backend: Backend) -> Placement {
     let (mut builder, results) = sum(element);
     builder.function.body.results = results;
     let program = Program { functions: vec![builder.function], ..Default::default() };
-    let plan = compile(&program, &program.functions[0], backend.capabilities(true), Place::Device).unwrap().plan;
-    plan.steps[0].placement
+    let plan = compile(&program, &program.functions[0], backend.capabilities(true), Place::Device).unwrap();
+    plan.plan.steps[0].placement
 }
 
 #[test]

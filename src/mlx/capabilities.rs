@@ -358,6 +358,7 @@ mod tests {
             let expected = Capabilities {
                 precise_host_math: true,
                 longest_sum: LONGEST_SUM_ON_CPU,
+                longest_product: LONGEST_SUM_ON_CPU,
                 plain_complex: false,
                 bfloat16_nan_signs: false,
                 reports_refused_memory: false,

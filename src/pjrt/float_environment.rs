@@ -100,6 +100,6 @@ mod tests {
         // SAFETY: as it was.
         unsafe { write(register) };
         assert_eq!((flushed, kept, again), (0.0, f32::MIN_POSITIVE / 2.0, 0.0));
-        assert_eq!(read(), register);
+        assert_eq!(read() & FLUSHES, register & FLUSHES);
     }
 }

@@ -47,6 +47,7 @@ const TESTS: &[(&str, &str, &str)] = &[
     ("src/mlir/tests/run.rs", "mlx", WHOLE_WAY),
     ("src/kernel/native/tests.rs", "lower", "native code is held against MLX's graph"),
     ("src/kernel/native/edges.rs", "lower", "native code is held against MLX's graph"),
+    ("src/kernel/native/op_tests.rs", "lower", "the programs are written with the builder of the lowerings' tests"),
     ("src/pjrt/tests/errors.rs", "mlx", "counts the pools that an entry point leaves open"),
     ("src/pjrt/tests/objects.rs", "mlx", "what the C API tells of the device is what MLX tells"),
 ];
@@ -60,7 +61,12 @@ const CIRCLES: &[(&[&str], &str)] = &[
         "each stream that is made is one that the end of the process waits for, under the lock of evaluations",
     ),
     (
-        &["src/expression/term.rs", "src/expression/functions.rs", "src/expression/complex.rs"],
+        &[
+            "src/expression/term.rs",
+            "src/expression/functions.rs",
+            "src/expression/complex.rs",
+            "src/expression/single.rs",
+        ],
         "the operators of terms are traits, and what they mean for complex numbers is defined with terms",
     ),
     (

@@ -1,7 +1,7 @@
 //! The element of a value at a place, by the op that makes it.
 #![forbid(unsafe_code)]
 
-use super::calls::is_zero;
+use super::alone::is_zero;
 use super::lowering::{Lowering, Result, Stop, Where, refused};
 use crate::expression::{self, Binary, Expression, Known, Scalar, Target, Unary, Value};
 use crate::kernel::ir::{Node, NodeId};

@@ -4,7 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::calls::{self, Callees};
+use super::alone::hands_on;
+use super::callee::Callees;
 use super::classes;
 use super::uses::Uses;
 use crate::expression::{Scalar, Value};
@@ -238,7 +239,7 @@ impl<'a> Lowering<'a> {
                 }
             }
             OpKind::RngBitGenerator { rng_algorithm } => return self.random_bits(op, *rng_algorithm),
-            kind if calls::hands_on(kind) => return self.hand_on(op),
+            kind if hands_on(kind) => return self.hand_on(op),
             OpKind::Constant(literal) if !literal.splat && literal.ty.elements() != 1 => {
                 let scalar = self.scalar(op.results[0])?;
                 let place = Place::Constant(literal.data.as_slice().into());

@@ -5,7 +5,9 @@
 //! goes into reductions become one loop nest. Nests over the same dimensions that follow each other are one as well.
 #![forbid(unsafe_code)]
 
+mod alone;
 mod bits;
+mod callee;
 mod calls;
 mod classes;
 mod control;
@@ -21,7 +23,7 @@ mod sort;
 mod trips;
 mod uses;
 
-pub use calls::{Callee, Callees};
+pub use callee::{Callee, Callees};
 pub use lowering::{Built, Stop};
 
 use lowering::Lowering;

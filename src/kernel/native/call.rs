@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, StackSlotData, StackSlotKind, types};
 
+use super::callee::Callee;
 use super::emit::Function;
-use crate::kernel::ir::{Call, HostFunction};
+use crate::kernel::ir::Call;
 
 /// What the code returns when a call has failed.
 pub(super) const FAILED: u32 = 2;
@@ -20,13 +20,6 @@ thread_local! {
 /// Takes the message of the last call that failed.
 pub(super) fn failure() -> String {
     FAILURE.take().unwrap_or_else(|| "internal error: a failure without a message".to_owned())
-}
-
-/// A function with the sizes of what it is given, in bytes. The code holds its address.
-pub(super) struct Callee {
-    function: Arc<HostFunction>,
-    inputs: Vec<usize>,
-    outputs: Vec<usize>,
 }
 
 /// Calls a function with pointers to its inputs and then its outputs; 0, or [`FAILED`].

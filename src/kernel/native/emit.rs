@@ -7,7 +7,7 @@ use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::Module;
 
-use super::call::Callee;
+use super::callee::Callee;
 use super::steps::{Emitter, register};
 use crate::kernel::ir::{BufferId, Kernel, Place, Statement};
 

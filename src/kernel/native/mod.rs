@@ -1,6 +1,8 @@
 //! Machine code of the host for kernels, made by Cranelift.
 
+mod at_once;
 mod call;
+mod callee;
 #[cfg(test)]
 mod edges;
 mod emit;
@@ -15,7 +17,7 @@ mod steps;
 mod tests;
 mod vector;
 
-pub(super) use nest::at_once;
+pub(super) use at_once::at_once;
 
 use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
@@ -40,7 +42,7 @@ pub struct Code {
     /// What the code reads: it holds the addresses of its constants.
     kernel: Kernel,
     /// What the code calls: it holds their addresses.
-    _callees: Vec<Box<call::Callee>>,
+    _callees: Vec<Box<callee::Callee>>,
     inputs: Vec<usize>,
     outputs: Vec<usize>,
 }

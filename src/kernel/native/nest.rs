@@ -4,9 +4,10 @@
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
 
+use super::at_once::at_once;
 use super::emit::Function;
 use super::steps::{Number, register};
-use super::vector::{self, Lanes, Vectors};
+use super::vector::{Lanes, Vectors};
 use crate::expression::{self, Binary, Scalar};
 use crate::kernel::ir::{BufferId, Nest, Node, NodeId, Step};
 use crate::kernel::schedule::{Schedule, joins};
@@ -82,18 +83,6 @@ struct Turns {
 impl Turns {
     fn of(size: usize, lanes: usize) -> Self {
         Self { first: 0, step: lanes, last: size - lanes }
-    }
-}
-
-/// Whether vectors have the step.
-pub(in crate::kernel) fn at_once(nest: &Nest, node: &Node, scalar: Scalar, varies: &dyn Fn(NodeId) -> bool) -> bool {
-    let of = |id: NodeId| nest.steps[id as usize].scalar;
-    match *node {
-        Node::Unary(function, a) => vector::has_unary(function, of(a), scalar),
-        Node::Binary(function, a, b) => vector::has_binary(function, of(a), !varies(b)),
-        Node::Compare(direction, a, _) => vector::has_compare(direction, of(a)),
-        Node::Load(..) => false,
-        _ => true,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use cranelift_frontend::{FunctionBuilder, Variable};
 
-use super::nest::at_once;
+use super::at_once::at_once;
 use super::steps::register;
 use crate::kernel::ir::{BufferId, Kernel, Nest, Node, NodeId, Place, Sorted, Statement};
 use crate::kernel::schedule::Schedule;

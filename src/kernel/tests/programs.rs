@@ -98,7 +98,7 @@ impl Maker<'_> {
                     let one = builder.add(Node::Constant(Value::from_i128(Scalar::I32, 1)), Scalar::I32);
                     builder.add(Node::Binary(Binary::Add, so_far, one), Scalar::I32)
                 }));
-                vec![begin, Statement::While { condition: vec![condition], predicate, body, trips: None, steps: 1 }]
+                vec![begin, Statement::While { condition: vec![condition], predicate, body, steps: 0, trips: None }]
             }
         }
     }

@@ -55,6 +55,7 @@ fn in_context<T>(
         note: None,
         scalar: false,
         compile_region: |_, _, _| unreachable!("convolutions have no regions"),
+        row: |_| unreachable!("no other op is lowered"),
     };
     call(&context, &op)
 }

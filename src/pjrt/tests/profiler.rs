@@ -184,8 +184,8 @@ fn profiles_hold_what_happened_between_start_and_stop() {
     }
     let (_, run) = events(device).find(|(name, _)| *name == "jit__lambda").unwrap();
     assert_eq!(text(device, run, "hlo_module"), "jit__lambda");
-    let (_, step) = events(host).find(|(name, _)| *name == "stablehlo.dot_general").unwrap();
-    assert_eq!(text(host, step, "hlo_op"), "stablehlo.dot_general");
+    let (_, step) = events(host).find(|(name, _)| *name == "native.main").unwrap();
+    assert_eq!(text(host, step, "hlo_op"), "native.main");
     assert_eq!(text(host, step, "hlo_module"), "jit__lambda");
     assert!(text(host, step, "tf_op").ends_with("/dot_general"));
     let (file, line) = text(host, step, "source").rsplit_once(':').unwrap();
