@@ -20,7 +20,7 @@ SOURCES := $(shell find src crates proto python build_backend build.rs \
 	Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -name '*.pyc' -not -name '*.so' -not -name '*.dylib' -not -path '*/target/*' 2>/dev/null)
 
-.PHONY: help venv build demo test lint test-rust test-python test-metal test-mlir smoke bench bench-dispatch soak fuzz check-macos ops-document clean
+.PHONY: help venv build demo test lint test-rust test-python test-places test-metal test-mlir smoke bench bench-dispatch soak fuzz check-macos ops-document clean
 
 help: ## show this text
 	@echo "jax-mps: JAX on MLX"; echo
@@ -60,13 +60,16 @@ OP_PROGRAMS := $(abspath target/op-programs)
 test-python: build ## Python tests against the installed wheel
 	rm -rf $(OP_PROGRAMS)
 	JAX_MPS_OP_PROGRAMS=$(OP_PROGRAMS) $(PY) -m pytest -n 2 tests/python $(ARGS)
-	$(if $(ARGS),,JAX_MPS_PLACE=device $(PY) -m pytest -n 2 tests/python/ops)
 	$(if $(ARGS),,$(ENVIRONMENT) && cargo run --locked --example op_coverage -- $(OP_PROGRAMS) \
 		--check tests/data/op_coverage.tsv)
 
 # Where a step runs, and what it may be given, shows in these; `METAL_TESTS=tests/python/ops` for all.
 METAL_TESTS ?= $(addprefix tests/python/ops/test_,x64.py gather.py scatter.py select_and_scatter.py sort.py fft.py \
 	linalg.py decompositions.py control_flow.py mlx_traps.py donation.py)
+
+test-places: build ## tests of the ops, all by MLX, and all by native code that can
+	JAX_MPS_PLACE=device $(PY) -m pytest -n 2 tests/python/ops $(ARGS)
+	JAX_MPS_PLACE=host $(PY) -m pytest -n 2 tests/python/ops $(ARGS)
 
 test-metal: build ## tests with the CPU in Metal's place: its placements and refusals
 	$(ENVIRONMENT); JAX_MPS_CAPABILITIES=metal cargo $(if $(NEXTEST),nextest run,test) --locked --no-fail-fast
@@ -75,9 +78,8 @@ test-metal: build ## tests with the CPU in Metal's place: its placements and ref
 
 # MLIR's reader. Its plugin is built with little optimization, beside the installed one. What the tests of the ops
 # compile meanwhile is collected, and then read and run with both readers.
-MLIR_TESTS ?= $(addprefix tests/python/ops/test_,shapes.py constants.py compare_select.py dot_general.py \
-	gather.py scatter.py sort.py control_flow.py dynamic_slices.py convolution.py linalg.py donation.py errors.py \
-	random_bits.py)
+MLIR_TESTS ?= $(addprefix tests/python/ops/test_,shapes.py dot_general.py gather.py scatter.py sort.py control_flow.py \
+	linalg.py donation.py errors.py random_bits.py)
 MLIR_PROGRAMS := $(abspath target/mlir-programs)
 DYLIB := $(if $(filter Darwin,$(shell uname)),dylib,so)
 

@@ -20,6 +20,8 @@ from jax import lax
 ROWS = {
     "range": "sum, product, Fourier transform or solution of which a partial result leaves the range of its type",
     "complex": "complex product, quotient or power of which one term overflows",
+    "complex scans": "complex cumulative products from the end, and reductions of more than 16 elements from other numbers"
+    " than 1, with infinities",
     "complex sums": "complex convolution or product of matrices with infinities or NaN",
     "groups, zeros of padding on GPUs": "convolution with infinities or NaN in the kernel",
     "cholesky": "`cholesky` of complex matrices with infinities or NaN",
@@ -134,7 +136,8 @@ def reached(name: str, parameters: dict[str, Any], values: list[Any], result: An
     floats = [value for value in values if jnp.issubdtype(getattr(value, "dtype", np.int32), jnp.inexact)]
     if not floats or 0 in result.shape or any(value.size == 0 for value in values):
         return None
-    if name in ("dot_general", "conv_general_dilated") and len(floats) == 2 and is_wide(result):
+    groups = parameters.get("batch_group_count", 1) > 1  # which concern all types
+    if name in ("dot_general", "conv_general_dilated") and (is_wide(result) or groups):
         return of_contraction(name, parameters, *values, result.dtype)
     if not all(map(is_wide, floats)):
         return None
@@ -142,7 +145,11 @@ def reached(name: str, parameters: dict[str, Any], values: list[Any], result: An
         size = bind(magnitude(values[0], 0.0).astype(values[0].dtype))
         return overflows(lax.real(size) if is_complex(size) else size)
     if name in ("reduce_prod", "cumprod"):
-        return of_product(bind, values)
+        mask = 2 * of_product(bind, values).astype(np.int32)
+        if name == "cumprod" and is_complex(result):
+            special = jnp.any(~jnp.isfinite(values[0]), axis=parameters["axis"], keepdims=True)
+            mask = jnp.maximum(mask, special.astype(np.int32))  # complex scans
+        return mask
     if name == "reduce_window" and [one.primitive.name for one in parameters["jaxpr"].eqns] == ["mul"]:
         return of_product(bind, values)
     if name == "fft":

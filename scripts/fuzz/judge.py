@@ -40,7 +40,7 @@ from fuzz.program import Program, namespace
 
 SAMPLES = 8
 """Runs of the reference with noise."""
-CHOICES = 32
+CHOICES = 64
 """Such runs where the noise chooses between a few values: each choice of each element must come."""
 SLACK = 4.0
 """How many times as far as in those runs a result may be off: the largest of a few samples is not the worst case."""

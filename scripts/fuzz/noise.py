@@ -110,9 +110,12 @@ class Noise:
         if getattr(x, "dtype", np.dtype(bool)).name not in TOLERANCE or x.size == 0:
             return x
         parts = (lax.real(x), lax.imag(x)) if documented.is_complex(x) else (x,)
-        # Runs that follow each other choose otherwise: none of the few choices is left out by chance.
+        # The first runs go through all choices of each element, so that none is left out by chance; the next do so with
+        # the same choice everywhere; in the others each element goes its own way.
         turn = (seed << np.uint32(12)) + (seed >> np.uint32(2) << np.uint32(4))
-        parts = [documented.loosened(part, mask, name, self.bits(part, np.uint32(0)) + turn) for part in parts]
+        own = [self.bits(part, jnp.where(seed < np.uint32(32), np.uint32(0), seed)) for part in parts]
+        bits = [jnp.where(seed < np.uint32(16), each + turn, jnp.where(seed < np.uint32(32), turn, each)) for each in own]
+        parts = [documented.loosened(part, mask, name, each) for part, each in zip(parts, bits)]
         return lax.complex(*parts) if documented.is_complex(x) else parts[0]
 
 

@@ -234,7 +234,7 @@ mod tests {
     use crate::program::{Binary, CompareType, Direction, Literal, TensorType};
 
     fn literal(value: i32) -> OpKind {
-        OpKind::Constant(Literal { ty: TensorType::new(I32, &[]), data: bytes(&[value]), splat: true })
+        OpKind::Constant(Literal { ty: TensorType::new(I32, []), data: bytes(&[value]), splat: true })
     }
 
     /// `while counter < bound` over a vector; the bound is an argument if it is not given.

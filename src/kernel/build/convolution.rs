@@ -110,7 +110,7 @@ impl<'a> Lowering<'a> {
             if left_out {
                 return inside.select(&(&terms[0] + a * b), &terms[0]);
             }
-            a = inside.select(&a, &a.constant(0.0));
+            a = inside.select(&a, a.constant(0.0));
             &terms[0] + a * b
         });
         let result = self.folded(vec![next])[0];

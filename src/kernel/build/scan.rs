@@ -130,7 +130,7 @@ impl<'a> Lowering<'a> {
             } else {
                 self.term(&[next, narrow], |terms| {
                     let stays = terms[1].is_finite() & terms[1].not_equal(0.0);
-                    stays.select(&terms[0], &terms[1].cast(wide))
+                    stays.select(&terms[0], terms[1].cast(wide))
                 })
             });
         }

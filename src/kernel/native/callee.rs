@@ -11,3 +11,6 @@ pub(super) struct Callee {
     pub(super) inputs: Vec<usize>,
     pub(super) outputs: Vec<usize>,
 }
+
+/// Each at a place of its own: the code holds their addresses.
+pub(super) type Callees = Vec<Box<Callee>>;

@@ -7,7 +7,7 @@ use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::Module;
 
-use super::callee::Callee;
+use super::callee::Callees;
 use super::steps::{Emitter, register};
 use crate::kernel::ir::{BufferId, Kernel, Place, Statement};
 
@@ -31,7 +31,7 @@ pub(super) fn kernel(
     kernel: &Kernel,
     mut builder: FunctionBuilder<'_>,
     target: TargetFrontendConfig,
-) -> Result<Vec<Box<Callee>>, String> {
+) -> Result<Callees, String> {
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
@@ -83,7 +83,7 @@ pub(super) struct Function<'a, 'b> {
     pub(super) pointer: Type,
     target: TargetFrontendConfig,
     /// What is called; the code holds their addresses.
-    pub callees: Vec<Box<Callee>>,
+    pub callees: Callees,
 }
 
 impl<'b> Function<'_, 'b> {

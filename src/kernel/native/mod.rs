@@ -42,7 +42,7 @@ pub struct Code {
     /// What the code reads: it holds the addresses of its constants.
     kernel: Kernel,
     /// What the code calls: it holds their addresses.
-    _callees: Vec<Box<callee::Callee>>,
+    _callees: callee::Callees,
     inputs: Vec<usize>,
     outputs: Vec<usize>,
 }
