@@ -18,6 +18,7 @@ import numpy as np
 
 COST = pathlib.Path(__file__).resolve().parent.parent / "src" / "kernel" / "cost.rs"
 PLACE = "JAX_MPS_PLACE"
+LANES = 4  # numbers of a vector register, as in src/kernel/schedule.rs
 
 
 def constants():
@@ -32,6 +33,17 @@ def chain(operations):
     def function(x):
         for index in range(operations // 2):
             x = x * 0.999 + (0.25 + index)
+        return x
+
+    return function
+
+
+def exponentials(operations):
+    """As many exponentials, of small numbers."""
+
+    def function(x):
+        for _ in range(operations):
+            x = jax.numpy.exp(-x)
         return x
 
     return function
@@ -78,6 +90,8 @@ def measured(device, rounds):
             "library many": compiled(device, "device", chain(many), small),
             "library middle": compiled(device, "device", chain(short), middle),
             "library large": compiled(device, "device", chain(short), large),
+            "native one": compiled(device, "host", chain(2), large),
+            "library functions": compiled(device, "device", exponentials(4), large),
         },
         rounds,
     )
@@ -85,14 +99,19 @@ def measured(device, rounds):
     element = (times["library large"] - times["library middle"]) / (large - middle) / short
     # A load, and the operations.
     step = (times["native large"] - times["native middle"]) / (large - middle) / (short + 1)
+    function = (times["library functions"] - times["library small"]) / large / 4 - 2 * element
+    # An argument and a result, of which four bytes each.
+    byte = ((times["native one"] - times["native small"]) / large - 3 * step) / 8
     on_gpu = "cpu" not in device.device_kind.lower()
     return {
-        "NATIVE_STEP": step,
+        # The model counts what goes several at once by registers.
+        "NATIVE_STEP": step * LANES,
+        "NATIVE_BYTE": byte,
         "NATIVE_HAND_OVER": times["native middle"] - middle * (short + 1) * step - times["native small"],
         "LIBRARY_CALL": times["library small"] - few * node - times["native small"],
         "GPU_NODE" if on_gpu else "LIBRARY_NODE": node,
         "GPU_ELEMENT" if on_gpu else "LIBRARY_ELEMENT": element,
-    } | (transfers(times) if on_gpu else {}), times
+    } | (transfers(times) if on_gpu else {"LIBRARY_FUNCTION": function}), times
 
 
 def transfers(times):

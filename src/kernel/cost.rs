@@ -9,21 +9,21 @@ use std::fmt;
 /// A call of native code: to find the arguments, to make the results.
 pub const NATIVE_CALL: f64 = 1_000.0;
 /// One scalar operation of native code.
-pub const NATIVE_STEP: f64 = 0.25;
+pub const NATIVE_STEP: f64 = 0.2;
 /// A byte of arguments and results.
-pub const NATIVE_BYTE: f64 = 0.03;
+pub const NATIVE_BYTE: f64 = 0.08;
 /// Native code in another thread: to hand it over, and to hear that it is done.
-pub const NATIVE_HAND_OVER: f64 = 40_000.0;
+pub const NATIVE_HAND_OVER: f64 = 30_000.0;
 /// A call through MLX, whatever it computes: to hand a graph over, and to hear that it is done.
-pub const LIBRARY_CALL: f64 = 25_000.0;
+pub const LIBRARY_CALL: f64 = 30_000.0;
 /// A node of MLX's graph on the host: to build, to schedule, to run.
-pub const LIBRARY_NODE: f64 = 2_500.0;
+pub const LIBRARY_NODE: f64 = 3_000.0;
 /// The same of a GPU.
 pub const GPU_NODE: f64 = 7_000.0;
 /// An element of such a node on the host's processor.
 pub const LIBRARY_ELEMENT: f64 = 0.15;
 /// The same of an exponential, a root and the like, more.
-pub const LIBRARY_FUNCTION: f64 = 1.0;
+pub const LIBRARY_FUNCTION: f64 = 9.0;
 /// A floating point operation of a product of matrices.
 pub const LIBRARY_FLOP: f64 = 0.02;
 /// An element of such a node on a GPU.
