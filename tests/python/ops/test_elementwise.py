@@ -281,8 +281,8 @@ EVALUATED = [
 INTERPRETED = 50_000
 
 EVALUATORS = {
-    "mlx": {"JAX_MPS_HOST": "off", "JAX_MPS_PLACE": "device"},
-    "native": {"JAX_MPS_HOST": "off", "JAX_MPS_PLACE": "host"},
+    "mlx": {"JAX_MPS_PLACE": "device"},
+    "native": {"JAX_MPS_PLACE": "host"},
     "interpreter": {},
 }
 
