@@ -296,6 +296,7 @@ def test_each_evaluator(run, evaluator, monkeypatch, tmp_path):
     for name, value in EVALUATORS[evaluator].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("JAX_MPS_DUMP", str(tmp_path))
+    monkeypatch.delenv("JAX_MPS_DUMP_STAGE", raising=False)
     case = run.case
     # The passes interpret what is known at compile time, of so many elements.
     count = -(-run.arguments[0].size // INTERPRETED) if evaluator == "interpreter" else 1

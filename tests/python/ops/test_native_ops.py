@@ -89,6 +89,7 @@ def runs():
 @pytest.mark.parametrize("run", list(runs()))
 def test_value(run, monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_MPS_PLACE", "host")
+    monkeypatch.delenv("JAX_MPS_DUMP_STAGE", raising=False)
     case = run.case
     with harness.precision_of(run.dtype):
         function = in_loop(case.function)
