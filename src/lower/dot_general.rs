@@ -90,24 +90,6 @@ impl Side {
     }
 }
 
-/// The element type of the product. Where the result's cannot hold it (floats to integers or bool, complex to real numbers)
-/// XLA multiplies in the operands' type, and converts.
-fn product_element(lhs: ElementType, rhs: ElementType, result: ElementType) -> ElementType {
-    let is_integral = |element: ElementType| element.is_integer() || element == ElementType::Bool;
-    let complex = lhs.is_complex() || rhs.is_complex();
-    if result.is_complex() || (is_integral(lhs) && is_integral(rhs)) || !(complex || is_integral(result)) {
-        result
-    } else if complex {
-        ElementType::C64
-    } else if lhs == rhs {
-        lhs
-    } else if [lhs, rhs].contains(&ElementType::F64) {
-        ElementType::F64
-    } else {
-        ElementType::F32
-    }
-}
-
 fn contract(context: &Context<'_>, op: &Op, dot: &DotGeneral) -> Result<Lowered, LowerError> {
     let (lhs, rhs, result) = (context.operand(op, 0)?, context.operand(op, 1)?, context.result(op, 0)?);
     let axes = |dimensions: &[i64], ty: &TensorType| -> Result<Vec<usize>, LowerError> {
@@ -152,7 +134,7 @@ fn contract(context: &Context<'_>, op: &Op, dot: &DotGeneral) -> Result<Lowered,
         k: product_of(&sizes(&lhs_contracting, lhs)),
     };
     let shape = shape_i32(&result.shape)?;
-    let (from, to) = (product_element(lhs.element, rhs.element, result.element), result.element);
+    let (from, to) = (ElementType::of_product(lhs.element, rhs.element, result.element), result.element);
     let product = MatrixProduct::new(context, op, lhs.element, rhs.element, from, extent, dot.algorithm.as_ref())?;
     let dtype = storage(to).ok_or_else(|| context.unsupported(op, &format!("mlx has no {to}")))?;
     if result.elements() == 0 || extent.k == 0 {

@@ -77,6 +77,24 @@ impl ElementType {
         self.is_signed_integer() || self.is_unsigned_integer()
     }
 
+    /// The element type of a product of matrices. Where the result's cannot hold it (floats to integers or bool, complex to
+    /// real numbers) XLA multiplies in the operands' type, and converts.
+    pub fn of_product(lhs: Self, rhs: Self, result: Self) -> Self {
+        let is_integral = |element: Self| element.is_integer() || element == Self::Bool;
+        let complex = lhs.is_complex() || rhs.is_complex();
+        if result.is_complex() || (is_integral(lhs) && is_integral(rhs)) || !(complex || is_integral(result)) {
+            result
+        } else if complex {
+            Self::C64
+        } else if lhs == rhs {
+            lhs
+        } else if [lhs, rhs].contains(&Self::F64) {
+            Self::F64
+        } else {
+            Self::F32
+        }
+    }
+
     /// complex<f32> or complex<f64>.
     pub fn is_complex(self) -> bool {
         matches!(self, ElementType::C64 | ElementType::C128)

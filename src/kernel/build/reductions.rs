@@ -317,18 +317,7 @@ impl<'a> Lowering<'a> {
         if all.iter().any(|element| element.is_small_float() || *element == ElementType::Bool) {
             return refused("a product of these types");
         }
-        let complex = lhs.is_complex() || rhs.is_complex();
-        let product = if to.is_complex() || (lhs.is_integer() && rhs.is_integer()) || !(complex || to.is_integer()) {
-            to
-        } else if complex {
-            ElementType::C64
-        } else if lhs == rhs {
-            lhs
-        } else if [lhs, rhs].contains(&ElementType::F64) {
-            ElementType::F64
-        } else {
-            ElementType::F32
-        };
+        let product = ElementType::of_product(lhs, rhs, to);
         let sum = match Scalar::of(product) {
             Some(scalar) if scalar.is_complex() => Scalar::C128,
             Some(scalar) if scalar.is_float() => Scalar::F64,

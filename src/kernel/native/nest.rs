@@ -64,9 +64,9 @@ struct State<'a> {
     lanes_of: Option<usize>,
 }
 
-struct Loop {
+pub(super) struct Loop {
     turns: Turns,
-    index: Value,
+    pub(super) index: Value,
     /// None: there is one turn only.
     body: Option<Block>,
     carried: Vec<Value>,
@@ -74,14 +74,14 @@ struct Loop {
 
 /// Where an index begins, how it goes on, and the last one. A last one that is not reached in steps is taken all the same.
 #[derive(Clone, Copy)]
-struct Turns {
+pub(super) struct Turns {
     first: usize,
     step: usize,
     last: usize,
 }
 
 impl Turns {
-    fn of(size: usize, lanes: usize) -> Self {
+    pub(super) fn of(size: usize, lanes: usize) -> Self {
         Self { first: 0, step: lanes, last: size - lanes }
     }
 }
@@ -165,7 +165,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Begins a loop, which carries values.
-    fn begin(&mut self, turns: Turns, carried: &[Value]) -> Loop {
+    pub(super) fn begin(&mut self, turns: Turns, carried: &[Value]) -> Loop {
         let first = self.builder.ins().iconst(types::I64, turns.first as i64);
         if turns.first >= turns.last {
             return Loop { turns, index: first, body: None, carried: carried.to_vec() };
@@ -185,7 +185,7 @@ impl<'b> Function<'_, 'b> {
     }
 
     /// Ends a loop; what it carries after the last turn.
-    fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
+    pub(super) fn end(&mut self, Loop { turns, index, body, .. }: Loop, carried: &[Value]) -> Vec<Value> {
         let Some(body) = body else { return carried.to_vec() };
         let after = self.builder.create_block();
         let last = turns.last as i64;

@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
+use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
 
 use super::emit::Function;
+use super::nest::Turns;
 use super::steps::Number;
 use crate::expression::{Scalar, Unary};
 use crate::kernel::ir::{BufferId, Node, Sort, Sorted};
@@ -21,12 +22,6 @@ struct Row<'a> {
     to: Value,
 }
 
-struct Turn {
-    turns: usize,
-    body: Block,
-    index: Value,
-}
-
 impl Function<'_, '_> {
     pub(super) fn sort(&mut self, sort: &Sort) -> Result<(), String> {
         let [rows, size, lanes] = sort.sizes;
@@ -35,8 +30,8 @@ impl Function<'_, '_> {
             return Ok(());
         }
         let scalars = sort.to.iter().map(|&buffer| self.kernel.buffers[buffer as usize].scalar).collect();
-        let row = self.begin_turns(rows);
-        let lane = self.begin_turns(lanes);
+        let row = self.begin(Turns::of(rows, 1), &[]);
+        let lane = self.begin(Turns::of(lanes, 1), &[]);
         let mut start = |size: usize| {
             let first = self.builder.ins().imul_imm_s(row.index, (size * lanes) as i64);
             self.builder.ins().iadd(first, lane.index)
@@ -50,7 +45,7 @@ impl Function<'_, '_> {
         } else {
             self.merge(&each)?
         };
-        let copied = self.begin_turns(kept);
+        let copied = self.begin(Turns::of(kept, 1), &[]);
         let elements = self.elements(&each, &sorted, copied.index);
         let step = self.builder.ins().imul_imm_s(copied.index, lanes as i64);
         let place = self.builder.ins().iadd(each.to, step);
@@ -59,28 +54,9 @@ impl Function<'_, '_> {
             self.emitter().store(element, address, 0);
         }
         for each in [copied, lane, row] {
-            self.turned(each);
+            self.end(each, &[]);
         }
         Ok(())
-    }
-
-    /// Begins a loop of so many turns, at least one.
-    fn begin_turns(&mut self, turns: usize) -> Turn {
-        let body = self.builder.create_block();
-        let index = self.builder.append_block_param(body, types::I64);
-        let zero = self.builder.ins().iconst(types::I64, 0);
-        self.builder.ins().jump(body, &[BlockArg::Value(zero)]);
-        self.builder.switch_to_block(body);
-        Turn { turns, body, index }
-    }
-
-    /// Ends a loop.
-    fn turned(&mut self, Turn { turns, body, index }: Turn) {
-        let after = self.builder.create_block();
-        let next = self.builder.ins().iadd_imm_s(index, 1);
-        let more = self.builder.ins().icmp_imm_s(IntCC::UnsignedLessThan, next, turns as i64);
-        self.builder.ins().brif(more, body, &[BlockArg::Value(next)], after, &[]);
-        self.builder.switch_to_block(after);
     }
 
     fn element_of(&mut self, buffer: BufferId, index: Value) -> Value {
@@ -166,7 +142,7 @@ impl Function<'_, '_> {
     /// The first elements in order, in the first buffers.
     fn insert(&mut self, row: &Row<'_>, kept: usize) -> Result<(), String> {
         let list = self.scratch(row, 0);
-        let each = self.begin_turns(row.sort.sizes[1]);
+        let each = self.begin(Turns::of(row.sort.sizes[1], 1), &[]);
         let element = self.given(row, each.index)?;
         let [full, shift, compare, move_on, place, done] = [(); 6].map(|()| self.builder.create_block());
         let position = self.builder.append_block_param(shift, types::I64);
@@ -193,7 +169,7 @@ impl Function<'_, '_> {
         self.put(row, &list, free, &element);
         self.builder.ins().jump(done, &[]);
         self.builder.switch_to_block(done);
-        self.turned(each);
+        self.end(each, &[]);
         Ok(())
     }
 
@@ -201,10 +177,10 @@ impl Function<'_, '_> {
     fn merge(&mut self, row: &Row<'_>) -> Result<Vec<Value>, String> {
         let size = row.sort.sizes[1] as i64;
         let (first, second) = (self.scratch(row, 0), self.scratch(row, 1));
-        let each = self.begin_turns(row.sort.sizes[1]);
+        let each = self.begin(Turns::of(row.sort.sizes[1], 1), &[]);
         let element = self.given(row, each.index)?;
         self.put(row, &first, each.index, &element);
-        self.turned(each);
+        self.end(each, &[]);
 
         // Runs of `width` elements are in order.
         let [pass, runs, run, turn, next_run, swapped, done] = [(); 7].map(|()| self.builder.create_block());
